@@ -1,0 +1,182 @@
+"""Least squares for a batch of autoregressions, from one vectorised factorisation of their normal equations.
+
+The target is the last column of every Gram matrix, so the factorisation G = L diag(d) L' gives the coefficients and the
+residual sum of squares of every nested model at once: order selection costs no further fit. Rows whose pivots lost more
+than eight digits (collinear or constant series) are solved again by a singular value decomposition of their design.
+
+Legend: B series, L time, R rows, D deterministic columns, P lags, X exogenous columns,
+C all columns (deterministic, exogenous, lags, target last), K = P + 1 nested orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tsar.forecasters.ar_gram import deterministic, design, shared_gram, spans_constant
+
+_LOST = 1e-8  # pivot relative to its column: below it the normal equations have lost half of float64's digits
+_BLOCK = 1 << 17  # numbers in flight: a block of series and its Gram matrices stay in the processor's cache
+
+
+class Batch(NamedTuple):
+    """Series aligned at their ends, [B, L], NaN where missing; exogenous columns [B, L, X] or None; lengths [B]."""
+
+    y_BL: np.ndarray
+    x_BLX: np.ndarray | None
+    lengths_B: np.ndarray
+
+    def take(self, rows: np.ndarray | slice) -> Batch:
+        """Return the series at these positions."""
+        return Batch(self.y_BL[rows], None if self.x_BLX is None else self.x_BLX[rows], self.lengths_B[rows])
+
+
+class Terms(NamedTuple):
+    """What a model regresses on: lags (ascending int array), trend "n", "c", "t" or "ct", period of dummies or 0."""
+
+    lags: np.ndarray
+    trend: str = "c"
+    season: int = 0
+
+    @property
+    def n_det(self) -> int:
+        """Number of deterministic columns."""
+        return deterministic(np.zeros(0, "i8"), self.trend, self.season).shape[1]
+
+    @property
+    def reach(self) -> int:
+        """The highest lag."""
+        return int(self.lags[-1]) if len(self.lags) else 0
+
+
+class Fit(NamedTuple):
+    """Coefficients [B, C - 1] (deterministic, exogenous, lags), root of the residual sum of squares [B], rows [B]."""
+
+    coef_BC: np.ndarray
+    norm_B: np.ndarray
+    rows_B: np.ndarray
+
+
+def factorise(gram_CCB: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Factorise G = L diag(d) L' in place for a batch: L below the diagonal, d on it.
+
+    Returns
+    -------
+    rss_CB : squared sum of the target after removing the first 0, 1, …, C - 1 columns
+    ratio_B : the smallest pivot relative to its column's sum of squares; small means collinear
+    """
+    diagonal_CB = np.einsum("ccb->cb", gram_CCB)
+    scale_CB, rss_CB = diagonal_CB.copy(), np.empty(diagonal_CB.shape)
+    for j in range(len(gram_CCB) - 1):
+        rss_CB[j] = gram_CCB[-1, -1]
+        factor = gram_CCB[j + 1 :, j] / gram_CCB[j, j]
+        for i in range(j + 1, len(gram_CCB)):  # the lower triangle only
+            gram_CCB[i, j + 1 : i + 1] -= factor[i - j - 1] * gram_CCB[j + 1 : i + 1, j]
+        gram_CCB[j + 1 :, j] = factor
+    rss_CB[-1] = gram_CCB[-1, -1]
+    return rss_CB, np.min(diagonal_CB / scale_CB, axis=0)
+
+
+def back_substitute(factor_CCB: np.ndarray) -> np.ndarray:
+    """Coefficients [C - 1, B] of the target on the other columns, from `factorise`."""
+    coef_CB = factor_CCB[-1, :-1].copy()
+    for j in range(len(coef_CB) - 2, -1, -1):
+        coef_CB[j] -= np.einsum("cb,cb->b", factor_CCB[j + 1 : -1, j], coef_CB[j + 1 :])
+    return coef_CB
+
+
+def _standardise(batch: Batch, centre: bool) -> tuple[Batch, np.ndarray, np.ndarray]:
+    """Remove each series' mean (if the model can take it back) and size: sums keep more digits, squares do not overflow."""
+    y_BL = batch.y_BL
+    mean_B = y_BL.mean(1)
+    if gaps := bool(np.isnan(mean_B).any()):
+        mean_B = np.nansum(y_BL, 1) / np.maximum((~np.isnan(y_BL)).sum(1), 1)
+    mean_B = np.where(centre & np.isfinite(mean_B), mean_B, 0.0)
+    y_BL = y_BL - mean_B[:, None]
+    size_B = np.fmax.reduce(np.abs(y_BL), 1) if gaps else np.maximum(y_BL.max(1), -y_BL.min(1))
+    varies_B = (size_B > 1e-14 * np.abs(mean_B)) & np.isfinite(size_B)  # else what is left of it is rounding
+    y_BL *= (varies_B / np.where(varies_B, size_B, 1.0))[:, None]
+    size_B = np.where(varies_B, size_B, 1.0)
+    return batch._replace(y_BL=y_BL), mean_B, size_B
+
+
+def _gram(batch: Batch, terms: Terms, skip: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gram matrices [C, C, B] and the number of complete rows [B]; shared products where there is no gap."""
+    width = batch.y_BL.shape[1]
+    if batch.x_BLX is None and not np.isnan(batch.y_BL.sum()):
+        return shared_gram(batch.y_BL, *terms, skip), np.full(len(batch.y_BL), width - skip)
+    rows_BRC, complete_BR = design(*batch, *terms, skip)
+    gram_BCC = rows_BRC.transpose(0, 2, 1) @ rows_BRC
+    return np.ascontiguousarray(gram_BCC.transpose(1, 2, 0)), complete_BR.sum(1)
+
+
+def _blocks(batch: Batch, columns: int) -> Iterator[slice]:
+    """Cut a batch so that values and Gram matrices (or, with gaps, designs) stay small."""
+    count, length = batch.y_BL.shape
+    explicit = batch.x_BLX is not None or bool(np.isnan(batch.y_BL.sum()))
+    step = 16 * _BLOCK // (length * columns) if explicit else _BLOCK // max(length, columns * columns)
+    return (slice(a, min(a + max(step, 1), count)) for a in range(0, count, max(step, 1)))
+
+
+def least_squares(batch: Batch, terms: Terms) -> Fit:
+    """Fit every series of a batch on its complete rows; collinear ones get the solution of smallest norm."""
+    count, n_det = len(batch.y_BL), terms.n_det
+    n_x = 0 if batch.x_BLX is None else batch.x_BLX.shape[2]
+    columns = n_det + n_x + len(terms.lags) + 1
+    constant = slice(0, 1) if "c" in terms.trend else slice(int("t" in terms.trend), n_det)  # or all dummies
+    coef_BC, norm_B, rows_B = np.empty((count, columns - 1)), np.empty(count), np.empty(count, "i8")
+    for part in _blocks(batch, columns):
+        with np.errstate(all="ignore"):  # what goes wrong here is seen in the pivots and solved again below
+            scaled, mean_B, size_B = _standardise(batch.take(part), spans_constant(terms.trend, terms.season))
+            gram_CCB, rows_B[part] = _gram(scaled, terms, terms.reach)
+            rss_CB, ratio_B = factorise(gram_CCB)
+            coef_CB = back_substitute(gram_CCB)
+        norm_b = np.sqrt(np.maximum(rss_CB[-1], 0.0))
+        for b in np.flatnonzero(~(ratio_B > _LOST)):
+            rows_RC, complete_R = (a[0] for a in design(*scaled.take(slice(b, b + 1)), *terms, terms.reach))
+            coef_CB[:, b], norm_b[b] = _smallest_norm(rows_RC[complete_R])
+        coef_CB[: n_det + n_x] *= size_B
+        coef_CB[constant] += mean_B * (1 - coef_CB[n_det + n_x :].sum(0))
+        coef_BC[part], norm_B[part] = coef_CB.T, norm_b * size_B
+    return Fit(coef_BC, norm_B, rows_B)
+
+
+def _smallest_norm(rows_RC: np.ndarray) -> tuple[np.ndarray, float]:
+    coef_C = np.linalg.lstsq(rows_RC[:, :-1], rows_RC[:, -1], rcond=None)[0]
+    return coef_C, float(np.linalg.norm(rows_RC[:, -1] - rows_RC[:, :-1] @ coef_C))
+
+
+def nested_criteria(batch: Batch, highest: int, trend: str, season: int, criterion: str) -> np.ndarray:
+    """Information criterion of the orders 0 … `highest` on the same rows, from one factorisation: [B, K].
+
+    Parameters
+    ----------
+    batch : Batch
+    highest : int, the largest order; its first `highest` steps are no targets for any order
+    trend, season : see `Terms`
+    criterion : "aicc" (Hurvich and Tsai 1989) or "bic" (Schwarz 1978)
+    """
+    terms = Terms(np.arange(1, highest + 1), trend, season)
+    fixed = terms.n_det + (0 if batch.x_BLX is None else batch.x_BLX.shape[2])
+    out_BK = np.empty((len(batch.y_BL), highest + 1))
+    for part in _blocks(batch, fixed + highest + 1):
+        with np.errstate(all="ignore"):
+            scaled = _standardise(batch.take(part), spans_constant(trend, season))[0]
+            gram_CCB, rows_b = _gram(scaled, terms, highest)
+            rss_CB = factorise(gram_CCB)[0]
+        # a pivot below the digits of its column is noise: a perfect fit gets no better by more lags
+        rss_bK = np.nan_to_num(np.fmin.accumulate(rss_CB)[fixed:].T, nan=np.inf)
+        floor_b = np.maximum(rows_b * 1e-20, rss_CB[0] * 1e-14)
+        used_K = fixed + np.arange(highest + 1)
+        out_BK[part] = information(np.maximum(rss_bK, floor_b[:, None]), rows_b[:, None], used_K, criterion)
+    return out_BK
+
+
+def information(rss: np.ndarray, rows: np.ndarray, used: np.ndarray, criterion: str) -> np.ndarray:
+    """Information criterion of Gaussian fits with `used` coefficients and a variance; infinite where rows do not suffice."""
+    k = used + 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        penalty = k * np.log(rows) if criterion == "bic" else 2 * k * rows / (rows - k - 1)
+        return np.where(rows > k + 1, rows * np.log(rss / rows) + penalty, np.inf)
