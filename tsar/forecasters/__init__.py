@@ -1,0 +1,1 @@
+"""Forecasters: scikit-learn estimators with one `predict`, classical and neural."""
