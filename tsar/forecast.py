@@ -141,7 +141,7 @@ class Forecast:
         if paths is None:
             if self._sample is None:
                 raise ValueError(
-                    "a probability over several steps needs sample paths, and this forecast holds marginal quantiles only"
+                    "a probability over several steps needs sample paths: this forecast holds marginal quantiles only"
                 )
             paths = self._sample(num_samples)
         hit = np.asarray(event(paths))
