@@ -197,12 +197,13 @@ def check_density(config: Part, token_width: int) -> None:
     with torch.no_grad():
         for index, parameter in enumerate(head.parameters()):
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(index))
-        line = 1.02 ** torch.arange(0, 330.0) - 1  # dense at 0, to +-690
-        grid = torch.cat([-line[1:].flip(0), line]) if token_width == 1 else torch.linspace(-12, 12, 601)
-        x_NP = torch.cartesian_prod(*[grid] * token_width).view(-1, token_width)
+        line = 1.003 ** torch.arange(0, 2205.0) - 1  # dense at 0, to +-740
+        edge = torch.cat([-line[1:].flip(0), line]) if token_width == 1 else torch.linspace(-12, 12, 301)
+        cell = edge.diff()
+        x_NP = torch.cartesian_prod(*[edge[:-1]] * token_width).view(-1, token_width)
+        side_NP = torch.cartesian_prod(*[cell] * token_width).view(-1, token_width)
+        x_NP = x_NP + side_NP * torch.rand(x_NP.shape, generator=generators(0)[0])  # one random point in every cell
         h_ND = hidden(1, seed=3).expand(len(x_NP), -1)
-        density = head.log_prob(h_ND[None], x_NP[None], torch.ones_like(x_NP[None], dtype=torch.bool))[0].exp()
-        density = density.view(*[len(grid)] * token_width)
-        for _ in range(token_width):
-            density = torch.trapezoid(density, grid, dim=-1)
+        log_prob_N = head.log_prob(h_ND[None], x_NP[None], torch.ones_like(x_NP[None], dtype=torch.bool))[0]
+        density = (log_prob_N.exp() * side_NP.prod(-1)).sum()
     assert abs(density.item() - 1) < 0.02, f"the density integrates to {density.item():.4f}"

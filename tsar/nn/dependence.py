@@ -30,7 +30,8 @@ class Chain(nn.Module):
     def whiten(self, z_BNP: Tensor, seen_BNP: Tensor) -> tuple[Tensor, Tensor]:
         """Return the innovation of each value given the seen ones before it, and the log of the innovation's deviation.
 
-        Both [B, N, P]; 0 where unseen. Across a gap of d values the correlation is rho^d.
+        0 where unseen. Across a gap of d values the correlation is rho^d. `z_BNP` may have axes that `seen_BNP` has as
+        ones (several candidate scores of the same values); the log deviations keep the shape of `seen_BNP`.
         """
         place_P = torch.arange(z_BNP.shape[-1], device=z_BNP.device)
         last_BNP = torch.where(seen_BNP, place_P, -1).cummax(-1).values
@@ -38,9 +39,10 @@ class Chain(nn.Module):
         linked_BNP = seen_BNP & (before_BNP >= 0)
         gap_BNP = torch.where(linked_BNP, place_P - before_BNP, 1).to(z_BNP.dtype)
         r_BNP = torch.where(linked_BNP, self.rho() ** gap_BNP, 0.0)
-        z_BNP = z_BNP.masked_fill(~seen_BNP, 0.0)
         deviation_BNP = (1 - r_BNP.square()).sqrt()
-        e_BNP = (z_BNP - r_BNP * z_BNP.gather(-1, before_BNP.clamp(min=0))) / deviation_BNP
+        z_BNP = z_BNP.masked_fill(~seen_BNP, 0.0)
+        earlier_BNP = z_BNP.gather(-1, before_BNP.clamp(min=0).expand_as(z_BNP))
+        e_BNP = (z_BNP - r_BNP * earlier_BNP) / deviation_BNP
         return e_BNP.masked_fill(~seen_BNP, 0.0), deviation_BNP.log()
 
     def log_copula(self, z_BNP: Tensor, seen_BNP: Tensor) -> Tensor:
