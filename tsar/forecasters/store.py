@@ -63,6 +63,25 @@ def save_forecaster(forecaster: Forecaster, path: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def load(path: str | Path) -> Forecaster:
+    """Read any forecaster that `save` wrote, whatever its class.
+
+    Parameters
+    ----------
+    path : folder that `Forecaster.save` wrote
+
+    Raises
+    ------
+    ValueError
+        For a truncated or foreign folder, or one that another version of tsar wrote.
+    """
+    from tsar.forecasters.base import Forecaster
+
+    config = read_config(Path(path))
+    cls = _class(config.get("forecaster", "tsar.forecasters.base:Forecaster"))
+    return cls.load(path) if issubclass(cls, Forecaster) else load_forecaster(Path(path), Forecaster)
+
+
 def load_forecaster(path: Path, expected: type[F]) -> F:
     """Read the folder `path`; see `Forecaster.load`."""
     config = read_config(path)
