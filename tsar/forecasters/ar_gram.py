@@ -1,9 +1,9 @@
 """Normal equations of many autoregressions at once: y_t = D_t delta + sum_i phi_i y_{t-i} + X_t beta + e_t.
 
-A Gram matrix over p lags holds p(p+1)/2 sums of products, but shifting both factors of a sum by one step changes only its
-two ends, so p + 1 sums of length L determine all of them (the covariance method of linear prediction: Makhoul 1975,
-"Linear prediction: a tutorial review", eq. 11). Series with gaps take the explicit design instead: rows in which the
-target or a lag is missing are left out, which is least squares on the complete rows.
+A Gram matrix over p lags holds p(p+1)/2 sums of products, but shifting both factors of a sum by one step changes only
+its two ends, so p + 1 sums of length L determine all of them (the covariance method of linear prediction: Makhoul 1975,
+"Linear prediction: a tutorial review", section II). Series with gaps take the explicit design instead: rows in which
+the target or a lag is missing are left out, which is least squares on the complete rows.
 
 Legend: B series, L time, R rows of the design, D deterministic columns, P highest lag, X exogenous columns,
 C all columns (deterministic, exogenous, lags, target last).

@@ -15,7 +15,7 @@ from tsar.forecasters.ar_solve import Batch, Terms, least_squares
 
 
 def remove_deterministic(batch: Batch, trend: str, season: int) -> tuple[np.ndarray, np.ndarray]:
-    """Regress the deterministic columns out of each series: residuals [B, L] (NaN where missing), coefficients [B, D]."""
+    """Regress the deterministic columns out: residuals [B, L] (NaN where missing), coefficients [B, D]."""
     fit = least_squares(batch, Terms(np.empty(0, "i8"), trend, season))
     width = batch.y_BL.shape[1]
     t_BL = np.arange(width) - (width - batch.lengths_B)[:, None] + 1
@@ -24,7 +24,7 @@ def remove_deterministic(batch: Batch, trend: str, season: int) -> tuple[np.ndar
 
 
 def into_equation(coef_BD: np.ndarray, phi_BP: np.ndarray, trend: str, season: int) -> np.ndarray:
-    """Turn the deterministic part mu_t = D_t gamma into the constant term of the equation, mu_t - sum_i phi_i mu_{t-i}."""
+    """Turn the deterministic part mu_t = D_t gamma into the equation's own term, mu_t - sum_i phi_i mu_{t-i}."""
     t = np.arange(1, 2 * season + 4)
     now = deterministic(t, trend, season)
     out_BD = coef_BD.copy()
@@ -62,7 +62,7 @@ def yule_walker(u_BL: np.ndarray, highest: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def burg(u_BL: np.ndarray, highest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Minimise forward plus backward prediction errors order by order (Burg 1975; Brockwell and Davis 1991, section 8.2).
+    """Minimise forward plus backward prediction errors order by order (Burg 1975).
 
     Only steps whose `order` predecessors are all observed count. Arguments and returns as in `yule_walker`.
     """

@@ -1,9 +1,9 @@
 """What fitted autoregressions say about the future: means, psi weights, paths, and states across gaps.
 
-Everything here is linear in the history and in the innovations, so a path is the mean plus innovations times psi weights,
-and a forecast from a history with gaps is the forecast from the Kalman filter's state plus the state's own uncertainty.
+Everything here is linear in the history and in the innovations, so a path is the mean plus innovations times psi
+weights, and a forecast from a history with gaps starts from the Kalman filter's state and adds that state's uncertainty.
 
-Legend: B series, L time, P lags (dense, most recent first), H horizon, S paths.
+Legend: B series, L time, P lags (dense, most recent first), H horizon.
 """
 
 from __future__ import annotations
@@ -52,14 +52,6 @@ def state_response(phi_BP: np.ndarray, horizon: int) -> np.ndarray:
     quiet = np.zeros((count, horizon))
     units = [mean_path(np.broadcast_to(unit, (count, reach)), phi_BP, quiet) for unit in np.eye(reach)]
     return np.stack(units, -1) if units else np.empty((count, horizon, 0))
-
-
-def noise_paths(psi_BH: np.ndarray, noise_BSH: np.ndarray) -> np.ndarray:
-    """Deviations of paths from the mean, sum_j psi_j e_{T+h-j}: [B, S, H]."""
-    horizon = psi_BH.shape[1]
-    back = np.arange(horizon)[None, :] - np.arange(horizon)[:, None]  # [j, h] = h - j
-    psi_BHH = np.where(back >= 0, psi_BH[:, np.maximum(back, 0)], 0.0)
-    return noise_BSH @ psi_BHH
 
 
 def bridge(

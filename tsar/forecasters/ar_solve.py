@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsar.forecasters.ar_gram import deterministic, design, shared_gram, spans_constant
+from tsar.forecasters.ar_gram import design, deterministic, shared_gram, spans_constant
 
 _LOST = 1e-8  # pivot relative to its column: below it the normal equations have lost half of float64's digits
 _BLOCK = 1 << 17  # numbers in flight: a block of series and its Gram matrices stay in the processor's cache
@@ -88,7 +88,7 @@ def back_substitute(factor_CCB: np.ndarray) -> np.ndarray:
 
 
 def _standardise(batch: Batch, centre: bool) -> tuple[Batch, np.ndarray, np.ndarray]:
-    """Remove each series' mean (if the model can take it back) and size: sums keep more digits, squares do not overflow."""
+    """Remove each series' mean (if the model can take it back) and size: sums keep digits, squares do not overflow."""
     y_BL = batch.y_BL
     mean_B = y_BL.mean(1)
     if gaps := bool(np.isnan(mean_B).any()):
@@ -175,7 +175,7 @@ def nested_criteria(batch: Batch, highest: int, trend: str, season: int, criteri
 
 
 def information(rss: np.ndarray, rows: np.ndarray, used: np.ndarray, criterion: str) -> np.ndarray:
-    """Information criterion of Gaussian fits with `used` coefficients and a variance; infinite where rows do not suffice."""
+    """Criterion of Gaussian fits with `used` coefficients and a variance; infinite where rows do not suffice."""
     k = used + 1
     with np.errstate(divide="ignore", invalid="ignore"):
         penalty = k * np.log(rows) if criterion == "bic" else 2 * k * rows / (rows - k - 1)
