@@ -103,11 +103,13 @@ def infer(times_T: np.ndarray, offsets: np.ndarray, ids: Sequence[Any]) -> str |
 def _common_step(gaps: np.ndarray, owner: np.ndarray, ids: Sequence[Any]) -> int:
     """Return the smallest gap, which every other gap must be a multiple of and every long item must show."""
     step = int(gaps.min())
-    if (off := gaps % step != 0).any():
-        item = ids[owner[int(np.argmax(off))]]
+    if (gaps % step != 0).any():
+        sizes, counts = np.unique(gaps, return_counts=True)
+        usual = int(sizes[np.argmax(counts)])
+        at = int(np.argmax(gaps % usual != 0))
         raise ValueError(
-            f"item {item!r} has irregular timestamps: expected steps of {_spell(step)} or multiples (missing rows are "
-            f"fine), found a step of {_spell(int(gaps[int(np.argmax(off))]))}; pass freq= or resample"
+            f"item {ids[owner[at]]!r} has irregular timestamps: expected steps of {_spell(usual)} or multiples (missing "
+            f"rows are fine), found a step of {_spell(int(gaps[at]))}; pass freq= or resample"
         )
     n = len(ids)
     count = np.bincount(owner, minlength=n)
@@ -273,5 +275,6 @@ def detect_season(values_L: np.ndarray, longest: int = 1000) -> int:
     peaks = lag[peak]
     if not len(peaks):
         return 1
-    best = acf[peaks].max()
-    return int(peaks[acf[peaks] >= 0.9 * best][0])  # the shortest of nearly equal peaks: a multiple is no season
+    first = int(peaks[acf[peaks] >= 0.9 * acf[peaks].max()][0])  # the shortest of nearly equal: a multiple is no season
+    near = [lag for lag in range(max(2, first - 2), first + 3) if 2 * lag < len(acf)]
+    return max(near, key=lambda lag: acf[lag : 3 * lag + 1 : lag].mean(), default=first)  # its multiples sharpen a peak
