@@ -108,8 +108,8 @@ def _common_step(gaps: np.ndarray, owner: np.ndarray, ids: Sequence[Any]) -> int
         usual = int(sizes[np.argmax(counts)])
         at = int(np.argmax(gaps % usual != 0))
         raise ValueError(
-            f"item {ids[owner[at]]!r} has irregular timestamps: expected steps of {_spell(usual)} or multiples (missing "
-            f"rows are fine), found a step of {_spell(int(gaps[at]))}; pass freq= or resample"
+            f"item {ids[owner[at]]!r} has irregular timestamps: expected steps of {_spell(usual)} or multiples "
+            f"(missing rows are fine), found a step of {_spell(int(gaps[at]))}; pass freq= or resample"
         )
     n = len(ids)
     count = np.bincount(owner, minlength=n)
