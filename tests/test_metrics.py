@@ -71,6 +71,7 @@ def test_crps_of_samples_is_gluonts_quantile_loss_and_the_energy_form(case):
     order_BHS = np.sort(samples_BSH, axis=1).transpose(0, 2, 1)
     total = gluonts(ev.MeanSumQuantileLoss(levels), y_BH, order_BHS, y_BH, np.ones(B), None, levels)
     ours = metrics.crps(y_BH, samples_BSH, axis=None)
+    np.testing.assert_allclose(ours, metrics.mean_quantile_loss(y_BH, order_BHS, levels, axis=None), rtol=1e-12)
     np.testing.assert_allclose(ours, total / np.isfinite(y_BH).sum(), rtol=1e-12)
     to_y = np.abs(samples_BSH - y_BH[:, None]).mean(1)
     between = np.abs(samples_BSH[:, :, None] - samples_BSH[:, None]).mean((1, 2))

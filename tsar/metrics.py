@@ -144,11 +144,18 @@ def wql(y_BH: ArrayLike, quantiles_BHQ: ArrayLike, levels: Sequence[float], *, a
     return np.divide(np.nansum(loss_BH, axis=axis), size, out=np.full_like(size, np.nan), where=size > 0)
 
 
+def mean_quantile_loss(
+    y_BH: ArrayLike, quantiles_BHQ: ArrayLike, levels: Sequence[float], *, axis: int | None = -1
+) -> Array:
+    """Quantile loss, mean over values and levels: the CRPS as far as these levels tell; arguments as in `wql`."""
+    return _mean(quantile_loss(y_BH, quantiles_BHQ, levels).mean(-1), axis)
+
+
 def crps(y_BH: ArrayLike, samples_BSH: ArrayLike, *, axis: int | None = -1) -> Array:
     """Continuous ranked probability score of sample paths, exact for the empirical distribution.
 
     E|X - y| - E|X - X'| / 2 equals the mean quantile loss of the order statistics at the levels (i - 1/2) / S, which
-    costs a sort instead of all pairs. Where only quantiles are known, `quantile_loss(...).mean(-1)` is its estimate.
+    costs a sort instead of all pairs. Where only quantiles are known, `mean_quantile_loss` is its estimate.
 
     Parameters
     ----------
@@ -161,7 +168,7 @@ def crps(y_BH: ArrayLike, samples_BSH: ArrayLike, *, axis: int | None = -1) -> A
     """
     sorted_BHS = np.sort(np.moveaxis(np.asarray(samples_BSH, dtype=float), -2, -1), axis=-1)
     levels = (np.arange(sorted_BHS.shape[-1]) + 0.5) / sorted_BHS.shape[-1]
-    return _mean(quantile_loss(y_BH, sorted_BHS, levels).mean(-1), axis)
+    return mean_quantile_loss(y_BH, sorted_BHS, list(levels), axis=axis)
 
 
 def msis(
