@@ -13,7 +13,7 @@ _HOME = {
     "Forecast": "forecast",
     "load_dataset": "catalog",
     "list_datasets": "catalog",
-    "plot": "plot",
+    "plot": "plotting",
     "Forecaster": "forecasters.base",
     "FallbackWarning": "forecasters.base",
     "load": "forecasters.store",
@@ -37,8 +37,8 @@ _HOME = {
     "TrainConfig": "train_config",
     "from_pretrained": "pretrained",
     "backtest": "evaluate",
-    "compare": "evaluate",
-    "Comparison": "evaluate",
+    "compare": "comparison",
+    "Comparison": "comparison",
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605

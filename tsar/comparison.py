@@ -127,7 +127,7 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Draw the leaderboard, one forecast, calibration and cost against accuracy with matplotlib."""
-        from tsar.plot import plot_comparison
+        from tsar.plotting import plot_comparison
 
         return plot_comparison(self)
 

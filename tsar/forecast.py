@@ -193,7 +193,7 @@ class Forecast:
         return frame
 
     def plot(self, history: Any = None, **options: Any) -> Figure:
-        """Draw history, median and intervals; see `tsar.plot.plot`."""
-        from tsar.plot import plot
+        """Draw history, median and intervals; see `tsar.plot`."""
+        from tsar.plotting import plot
 
         return plot(self, history, **options)
