@@ -1,7 +1,7 @@
 """The one autoregressive loop: encode the context once, then read the head, decode, and encode what was decoded.
 
-Legend: B items, S paths per item, V variates, H steps asked for, T steps per reading, F tokens of one time, D core width,
-Q levels, R rows (items x paths, times variates where they are independent).
+Legend: B items, S paths per item, V variates, H steps asked for, T steps per reading, F tokens of one time, D core
+width, Q levels, R rows (items x paths, times variates where they are independent).
 """
 
 from __future__ import annotations
@@ -154,13 +154,20 @@ def generate(
             return model.head.sample(h_RD, generators)
 
     rollout = start.repeat(paths)
-    pieces, T = [], rollout.model.reach
-    for group in model.config.order.groups(-(-steps // model.tokenizer.step), T // model.tokenizer.step):
-        if group.start:
+    pieces: list[Tensor] = []
+    for size in _sizes(model, steps, independent=num_samples is not None and not model.objective.joint):
+        if pieces:
             rollout.advance(pieces[-1])
-        pieces.append(rollout.read(head)[..., : len(group) * model.tokenizer.step])
+        pieces.append(rollout.read(head)[..., :size])
     y_XVH = torch.cat(pieces, -1)[..., :steps]
     return y_XVH.view(items, paths, *y_XVH.shape[1:])
+
+
+def _sizes(model: TSAR, steps: int, independent: bool = False) -> list[int]:
+    """Steps kept of each reading of the head, in the model's order; whole tokens where the model streams."""
+    unit = model.tokenizer.step if model.streams else 1
+    most = model.tokenizer.step if independent else model.reach
+    return [len(group) * unit for group in model.config.order.groups(-(-steps // unit), most // unit)]
 
 
 def _start(model: TSAR, window: Window | Rollout, steps: int, cached: bool) -> Rollout:
@@ -199,10 +206,10 @@ def generate_quantiles(
         Raw values, ascending in the level.
     """
     rollout = _start(model, window, steps, cached=True)
-    step, items = model.tokenizer.step, len(rollout.window.y_BVL)
+    items = len(rollout.window.y_BVL)
     wanted = [*levels, *((i + 0.5) / paths for i in range(paths))]
     pieces: list[Tensor] = []
-    for group in model.config.order.groups(-(-steps // step), model.reach // step):
+    for size in _sizes(model, steps):
         if not pieces:
             now_BVTQ = _at(rollout, sorted(set(wanted)), wanted)
         else:
@@ -211,7 +218,7 @@ def generate_quantiles(
             dense_XVTG = _at(rollout, GRID, GRID)
             dense_BVTX = dense_XVTG.view(items, paths, *dense_XVTG.shape[1:]).permute(0, 2, 3, 1, 4).flatten(-2)
             now_BVTQ = mixture_quantiles(dense_BVTX, _shares(dense_BVTX).repeat(paths) / paths, wanted)
-        pieces.append(now_BVTQ[..., : len(group) * step, :])
+        pieces.append(now_BVTQ[..., :size, :])
     return torch.cat(pieces, -2)[..., :steps, : len(levels)]
 
 

@@ -147,7 +147,7 @@ class TSAR(nn.Module):
     @property
     def reach(self) -> int:
         """Steps that one reading of the head covers."""
-        return self.objective.lookahead(self.tokenizer.step)
+        return self.objective.reach(self.tokenizer.step)
 
     def hidden(
         self,

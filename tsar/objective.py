@@ -53,9 +53,18 @@ class Objective(Part, ABC):
         """Extra input channels of every token that the objective itself fills."""
         return 0
 
+    @property
+    def joint(self) -> bool:
+        """Whether one reading draws all its steps together; where not, paths are drawn token by token."""
+        return True
+
     @abstractmethod
-    def lookahead(self, step: int) -> int:
+    def reach(self, step: int) -> int:
         """Return how many steps one reading of the head covers, given the steps per token."""
+
+    def lookahead(self, step: int) -> int:
+        """Return how many steps after a token its covariate channels cover: those that it is to predict."""
+        return self.reach(step)
 
     @abstractmethod
     def head_shape(self, width: int, tokens: int, tokenizer: Tokenizer) -> tuple[int, int]:

@@ -68,6 +68,8 @@ class Tokenizer(ABC):
     ----------
     token_width : int
         Values P in a token.
+    channels : int
+        Variates that a token holds side by side: 1 wherever a token is of one variate.
     extra_width : int
         Extra input channels E of a token.
     step : int
@@ -79,6 +81,7 @@ class Tokenizer(ABC):
     """
 
     token_width: int
+    channels: int
     extra_width: int
     step: int
     causal: bool
@@ -134,6 +137,9 @@ class Covariates:
             found = 0 if part is None else part.shape[1]
             if found != expected:
                 raise ValueError(f"expected {expected} {name} covariates, as in training, found {found}")
+        if window.past_BCL is not None and window.past_BCL.shape[-1] != window.y_BVL.shape[-1]:
+            steps, found = window.y_BVL.shape[-1], window.past_BCL.shape[-1]
+            raise ValueError(f"past covariates must cover the {steps} steps of the values, found {found}")
 
     def encode(
         self, window: Window, count: int, known: Running | None, past: Running | None
@@ -153,8 +159,6 @@ class Covariates:
         self, z_BKT: Tensor, length: int, count: int, ahead: int, state: Running | None
     ) -> tuple[Tensor, Running]:
         B, K, total = z_BKT.shape
-        if total < length:
-            raise ValueError(f"covariates of {total} steps: expected at least the {length} steps of the context")
         z_BKT = torch.nn.functional.pad(z_BKT, (0, max(0, length + ahead - total)), value=torch.nan)
         overlap = self.width - self.step
         before = max(0, count * self.step + overlap - length)

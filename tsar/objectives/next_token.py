@@ -45,7 +45,7 @@ class NextToken(Objective):
         """The last token's hidden state is the frontier."""
         return True
 
-    def lookahead(self, step: int) -> int:
+    def reach(self, step: int) -> int:
         """Return the steps of `ahead` tokens."""
         return self.ahead * step
 

@@ -61,7 +61,7 @@ class PatchTokenizer(Tokenizer):
 
     def __init__(self, size: int, stride: int, norm: str, joint: bool, inputs: Inputs) -> None:
         self.token_width, self.step, self.norm, self.joint = size, stride, norm, joint
-        self.overlap = size - stride
+        self.overlap, self.channels = size - stride, 1
         self.causal = norm in ("causal", "none")
         self.chained = size == stride
         self.covariates = Covariates(size, stride, inputs)
