@@ -51,3 +51,15 @@ def like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None:
         return torch.randn(x.shape, device=x.device)
     return torch.randn(x.shape, generator=generator, device=generator.device).to(x.device)
+
+
+def times(count: int, like_RBN: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Draw `count` times spread evenly over (0, 1), [count, 1], and which of them each token has, indices [R, B, N].
+
+    Tokens share a few times because a network's map of the time then runs once a time instead of once a token.
+    """
+    device = like_RBN.device if generator is None else generator.device
+    shift = torch.rand(1, generator=generator, device=device)
+    index_RBN = torch.randint(count, like_RBN.shape, generator=generator, device=device)
+    time_K1 = (torch.arange(count, device=device)[:, None] + shift) / count
+    return time_K1.clamp(1e-4, 1 - 1e-4).to(like_RBN.device), index_RBN.to(like_RBN.device)
