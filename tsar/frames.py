@@ -103,8 +103,8 @@ def _from_frame(frame: pd.DataFrame, covariates: Sequence[str], static: Sequence
     if order is not None:
         code, times, values = code[order], times[order], values[order]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(ids)))])
-    same = np.flatnonzero((times[1:] == times[:-1]) & (code[1:] == code[:-1]))
-    if len(same):
+    stays = np.flatnonzero(times[1:] == times[:-1])
+    if len(same := stays[code[stays + 1] == code[stays]]):
         at = same[0]
         raise ValueError(f"item {ids[code[at]]!r} has two rows at {times[at]}: expected one row for an item and time")
     table = Table(ids, offsets, values, times, names, "long", timed, item is not None, tz=tz, freq=freq)
@@ -134,11 +134,18 @@ def _items(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _order(code: np.ndarray, times: np.ndarray) -> np.ndarray | None:
-    number = times.view("i8")
-    falls = np.flatnonzero(number[1:] < number[:-1])
-    if (code[falls + 1] > code[falls]).all() and (code[1:] >= code[:-1]).all():
+    """Order that sorts rows by item and time, None where they are sorted; whole blocks move as blocks."""
+    falls = np.flatnonzero(times[1:] < times[:-1]) + 1
+    starts = np.flatnonzero(code[1:] != code[:-1]) + 1
+    item = code[np.concatenate([[0], starts])]
+    if not np.isin(falls, starts, assume_unique=True).all() or len(np.unique(item)) < len(item):
+        return np.lexsort((times, code))
+    if (item[1:] > item[:-1]).all():
         return None
-    return np.lexsort((times, code))
+    rank = np.argsort(item)
+    sizes = np.diff(starts, prepend=0, append=len(code))[rank]
+    shift = np.concatenate([[0], starts])[rank] - (np.cumsum(sizes) - sizes)
+    return np.arange(len(code)) + np.repeat(shift, sizes)
 
 
 def _steps(code: np.ndarray, n: int) -> np.ndarray:

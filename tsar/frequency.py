@@ -55,7 +55,7 @@ def canonical(freq: str) -> str:
     return {"QS-JAN": "QS", "QE-DEC": "QE", "YS-JAN": "YS", "YE-DEC": "YE"}.get(name, name)
 
 
-def infer(times_T: np.ndarray, offsets: np.ndarray, ids: Sequence[Any]) -> str | int:
+def infer(times_T: np.ndarray, offsets: np.ndarray, ids: Sequence[Any] | np.ndarray) -> str | int:
     """Infer the one grid that all items of a panel share; missing rows (gaps) are allowed.
 
     Parameters
@@ -100,7 +100,22 @@ def infer(times_T: np.ndarray, offsets: np.ndarray, ids: Sequence[Any]) -> str |
     return f"{step}ns"
 
 
-def _common_step(gaps: np.ndarray, owner: np.ndarray, ids: Sequence[Any]) -> int:
+def even_step(times_T: np.ndarray, offsets: np.ndarray) -> int | None:
+    """Gap between neighbours (nanoseconds or steps) where it is the same throughout all items, else None."""
+    gaps = np.diff(times_T.view("i8") if times_T.dtype.kind == "M" else times_T)
+    long = np.diff(offsets) > 1
+    if not long.any():
+        return None
+    step = int(gaps[offsets[int(np.argmax(long))]])
+    return step if np.isin(np.flatnonzero(gaps != step) + 1, offsets).all() else None
+
+
+def fixed_step(freq: str | int) -> int:
+    """Length of one step of `freq` (nanoseconds or integer steps), 0 where it varies."""
+    return freq if isinstance(freq, int) else spec(freq).fixed
+
+
+def _common_step(gaps: np.ndarray, owner: np.ndarray, ids: Sequence[Any] | np.ndarray) -> int:
     """Return the smallest gap, which every other gap must be a multiple of and every long item must show."""
     step = int(gaps.min())
     if (gaps % step != 0).any():

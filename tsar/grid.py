@@ -47,23 +47,30 @@ def regular(table: Table, freq: str | int | None, season: int | None) -> dict[st
             raise ValueError(f"freq={freq!r} does not fit times of type {times.dtype}: expected {wanted}")
         # bare values with a named frequency: only its season counts
         season, freq = season or frequency.season_length(frequency.canonical(freq)), None
+    step = frequency.even_step(times, offsets) if table.tz is None else None
     if freq is None:
         freq = table.freq
-    if freq is None:
+    if freq is None and step and step < 28 * 86_400_000_000_000:  # evenly spaced: two rows an item say all
+        freq = frequency.infer(*_first_rows(times, offsets), ids)
+    elif freq is None:
         on_clock = times.dtype.kind != "M" or table.tz is None or _short_gap(times, offsets)
         freq = frequency.infer(times if on_clock else local_times(times, table.tz, "D"), offsets, ids)
     elif isinstance(freq, str):
         freq = frequency.canonical(freq)
     times = local_times(times, table.tz, freq)
     lengths = np.diff(offsets)
-    place, on_grid = frequency.positions(times, np.repeat(times[offsets[:-1]], lengths), freq)
+    starts_N = times[offsets[:-1]]
+    steady = step is not None and step == frequency.fixed_step(freq)  # then a start on the grid puts all rows on it
+    place, on_grid = frequency.positions(
+        starts_N if steady else times, starts_N if steady else np.repeat(starts_N, lengths), freq
+    )
     if not on_grid.all():
-        at = int(np.argmin(on_grid))
+        at = int(offsets[np.argmin(on_grid)] if steady else np.argmin(on_grid))
         raise ValueError(
             f"item {table.owner_ids()[at]!r} has the time {times[at]}, which is not on the grid of frequency {freq!r}"
         )
     columns = {"": table.values_T, **table.covariates}
-    full = place[offsets[1:] - 1] + 1
+    full = lengths if steady else place[offsets[1:] - 1] + 1
     if (full != lengths).any():
         if full.sum() > 50 * len(times) + 10_000:
             worst = int(np.argmax(full - lengths))
@@ -104,6 +111,14 @@ def _fill_gaps(
     first = np.repeat(times_T[offsets[:-1]], full_N)
     times[holes] = frequency.advance(first[holes], step[holes][:, None], freq)[:, 0]
     return wide, times, {name: spread(column) for name, column in columns.items()}
+
+
+def _first_rows(times_T: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First two rows of every item, and where each item starts among them."""
+    kept_N = np.minimum(np.diff(offsets), 2)
+    fewer = np.concatenate([[0], np.cumsum(kept_N)])
+    rows = np.repeat(offsets[:-1] - fewer[:-1], kept_N) + np.arange(fewer[-1])
+    return times_T[rows], fewer
 
 
 def _short_gap(times_T: np.ndarray, offsets: np.ndarray) -> bool:

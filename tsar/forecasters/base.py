@@ -19,7 +19,7 @@ from tsar.forecasters.prediction import Prediction, weave
 from tsar.forecasters.scoring import minus_mase
 from tsar.forecasters.store import load_forecaster, save_forecaster
 from tsar.panel import Panel
-from tsar.seeds import item_seeds
+from tsar.seeds import item_seeds, seed_root
 
 
 class FallbackWarning(UserWarning):
@@ -123,7 +123,7 @@ class Forecaster(BaseEstimator):
         else:
             panel = Panel.of(self.history_, freq=freq, season_length=season_length)
         covariates = panel.read_future(future, horizon, tuple(self.known))
-        return self._forecast(panel, horizon, covariates, levels, num_samples, item_seeds(random_state, panel.ids))
+        return self._forecast(panel, horizon, covariates, levels, num_samples, seed_root(random_state))
 
     def score(self, X: Any, y: None = None) -> float:
         """Minus the mean MASE of forecasting the steps of `X`, which continue the training data; higher is better.
@@ -183,7 +183,7 @@ class Forecaster(BaseEstimator):
         future: Mapping[str, np.ndarray],
         levels: tuple[float, ...],
         num_samples: int | None,
-        seeds_N: np.ndarray,
+        seed: int,
     ) -> Forecast:
         failed = {i: self.failed_[item] for i, item in enumerate(panel.ids) if item in getattr(self, "failed_", {})}
         late = {i: reason for i, reason in _unobserved(panel).items() if i not in failed}
@@ -205,7 +205,7 @@ class Forecaster(BaseEstimator):
         whole_prediction = (
             parts[0][1] if len(parts) == 1 and len(parts[0][0]) == len(panel) else weave(len(panel), parts)
         )
-        return self._answer(panel, horizon, whole_prediction, levels, num_samples, seeds_N)
+        return self._answer(panel, horizon, whole_prediction, levels, num_samples, seed)
 
     def _answer(
         self,
@@ -214,7 +214,7 @@ class Forecaster(BaseEstimator):
         prediction: Prediction,
         levels: tuple[float, ...],
         num_samples: int | None,
-        seeds_N: np.ndarray,
+        seed: int,
     ) -> Forecast:
         draw = prediction.sample
 
@@ -226,7 +226,7 @@ class Forecaster(BaseEstimator):
 
         def sample(count: int) -> np.ndarray:
             assert draw is not None
-            return bound(draw(count, seeds_N))
+            return bound(draw(count, item_seeds(seed, panel.ids)))
 
         if num_samples is not None and draw is None:
             raise ValueError(f"{type(self).__name__} has marginal quantiles only: expected num_samples=None")

@@ -11,7 +11,6 @@ import numpy as np
 
 from tsar import frequency, metrics
 from tsar.panel import Panel
-from tsar.seeds import item_seeds
 
 if TYPE_CHECKING:
     from tsar.forecasters.base import Forecaster
@@ -31,7 +30,7 @@ def minus_mase(forecaster: Forecaster, data: Any) -> float:
     lengths = truth.lengths
     future = {name: _left_aligned(truth, truth.covariates[name]) for name in forecaster.known}
     horizon = gap + int(lengths.max())
-    forecast = forecaster._forecast(seen, horizon, future, (0.5,), None, item_seeds(0, seen.ids))
+    forecast = forecaster._forecast(seen, horizon, future, (0.5,), None, 0)
     median_NH = forecast.quantile(0.5)[:, gap:]
     truth_NH = _left_aligned(truth, truth.values)
     seasons = seen.season_of(forecaster.season_length)
