@@ -228,15 +228,15 @@ class TSAR(nn.Module):
         return self.loss(window, generator)
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write the model to a directory; see `tsar.pretrained.save`."""
-        from tsar.pretrained import save
+        """Write the model to a directory; see `tsar.model_store.save`."""
+        from tsar.model_store import save
 
         save(self, Path(directory))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, revision: str | None = None) -> TSAR:
-        """Read a model from a directory, a bundled name or a hub repository; see `tsar.pretrained.load`."""
-        from tsar.pretrained import load
+        """Read a model from a directory, a bundled name or a hub repository; see `tsar.model_store.load`."""
+        from tsar.model_store import load
 
         return load(name, revision)
 

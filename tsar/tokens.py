@@ -7,6 +7,7 @@ tokenizer treats variates independently; both are written B.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -45,14 +46,16 @@ class Window(NamedTuple):
 
     def to(self, device: torch.device | str) -> Window:
         """Return the window with every tensor on `device`."""
-        return Window(*(part.to(device) if isinstance(part, Tensor) else part for part in self))
+        return self._each(lambda part: part.to(device))
 
     def repeat(self, n: int) -> Window:
         """Return each item `n` times in a row (item-major)."""
-        parts: list[Any] = [
-            part.repeat_interleave(n, dim=0) if isinstance(part, Tensor) else part for part in self[:-1]
-        ]
-        return Window(*parts, item=None if self.item is None else tuple(key for key in self.item for _ in range(n)))
+        window = self._each(lambda part: part.repeat_interleave(n, dim=0))
+        return window._replace(item=self.item and tuple(key for key in self.item for _ in range(n)))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> Window:
+        parts: list[Any] = [function(part) if isinstance(part, Tensor) else part for part in self]
+        return Window(*parts)
 
     def keep_last(self, length: int) -> Window:
         """Return the window with exactly `length` context steps: cut, or filled with NaN, on the left."""
@@ -126,6 +129,18 @@ class Tokens(NamedTuple):
     time_BN: Tensor
     variate_BN: Tensor
     extra_BNE: Tensor | None = None
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> Tokens:
+        """Return the tokens with `function` applied to every part that is there."""
+        parts: list[Any] = [part if part is None else function(part) for part in self]
+        return Tokens(*parts)
+
+    def join(self, after: Tokens) -> Tokens:
+        """Return these tokens followed by others."""
+        parts: list[Any] = [
+            None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(self, after, strict=True)
+        ]
+        return Tokens(*parts)
 
     @property
     def coordinates(self) -> Coordinates:

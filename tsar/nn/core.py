@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -237,7 +237,7 @@ class Core(nn.Module):
             raise ValueError(f"mask {self.config.mask!r} lets tokens see later ones: expected no cache")
         keys = at if cache is None else cache.extend(at)
         see_BNM = visible(self.config.mask, self.config.span, at, keys)
-        shared = self.blocks[0].mixer.share(at, keys, see_BNM)
+        shared = cast(Block, self.blocks[0]).mixer.share(at, keys, see_BNM)
         for block in self.blocks:
             x_BND = block(x_BND, shared, cache, stats)
         return self.norm(x_BND)

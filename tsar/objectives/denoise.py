@@ -1,8 +1,8 @@
 """Denoise each token given the clean tokens before it (TimeDART, Wang et al. 2025, section 3).
 
-The core reads every window twice in one pass: the clean tokens, causally, and a noised copy of each token that sees only
-the clean ones before it and itself. The head recovers the clean token; at full noise that is p(token | past), from which
-forecasts are read.
+The core reads every window twice in one pass: the clean tokens, causally, and a noised copy of each token that sees
+only the clean ones before it and itself. The head recovers the clean token; at full noise that is p(token | past), from
+which forecasts are read.
 
 Legend: B rows, N tokens, P token width, F tokens of one time.
 """
@@ -20,7 +20,7 @@ from tsar.nn.noise import like
 from tsar.objective import Frontier, Objective, Terms
 from tsar.objectives.next_token import successors
 from tsar.tokenizer import Tokenizer
-from tsar.tokens import Coordinates, Tokens, Window
+from tsar.tokens import Tokens, Window
 
 if TYPE_CHECKING:
     from tsar.model import TSAR
@@ -69,7 +69,7 @@ class Denoise(Objective):
         tokens, _ = model.tokenizer.encode(window)
         F = model.tokenizer.frontier(window.y_BVL.shape[1])
         x_BNP, seen_BNP = successors(tokens, F, 1)
-        before = Tokens(*(None if part is None else part[:, :-F] for part in tokens))
+        before = tokens.each(lambda part: part[:, :-F])
         draw = torch.rand(2, *x_BNP.shape[:2], 1, generator=generator, device=generator.device if generator else None)
         draw = draw.to(x_BNP.device)
         level_BN1 = torch.where(draw[0] < self.full, 1.0, draw[1])
@@ -85,7 +85,7 @@ class Denoise(Objective):
         """Return the hidden states of one fully noised token (its mean, 0) after the window."""
         tokens, _ = model.tokenizer.encode(window)
         F = model.tokenizer.frontier(window.y_BVL.shape[1])
-        end = Tokens(*(None if part is None else part[:, -F:] for part in tokens))
+        end = tokens.each(lambda part: part[:, -F:])
         noise = end._replace(x_BNP=torch.zeros_like(end.x_BNP), seen_BNP=torch.ones_like(end.seen_BNP))
         h_BFD = self._both(model, window, tokens, noise, torch.ones_like(end.x_BNP[..., :1]))
         return Frontier(h_BFD, end.loc_BN1, end.scale_BN1)
@@ -94,14 +94,10 @@ class Denoise(Objective):
         self, model: TSAR, window: Window, clean: Tokens, noised: Tokens, level_BN1: Tensor, stats: Any = None
     ) -> Tensor:
         """Return the hidden states of the noised tokens, which stand one time after what scales them."""
-        at = [clean.coordinates, noised.coordinates]
-        at[1] = at[1]._replace(time_BN=at[1].time_BN + 1)
-        segment_BN = [torch.full_like(part.time_BN, i) for i, part in enumerate(at)]
-        both = Coordinates(*(torch.cat(pair, 1) for pair in zip(at[0][:3], at[1][:3], strict=True)))
-        both = both._replace(segment_BN=torch.cat(segment_BN, 1))
-        clean_BN1 = torch.zeros_like(clean.x_BNP[..., :1])
-        tokens = Tokens(
-            *(None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(clean, noised, strict=True))
-        )
-        h_BND = model.hidden(tokens, window, at=both, noise_BNC=torch.cat([clean_BN1, level_BN1], 1), stats=stats)
+        both = clean.join(noised._replace(time_BN=noised.time_BN + 1))
+        noise_BN1 = torch.cat([torch.zeros_like(clean.x_BNP[..., :1]), level_BN1], 1)
+        segment_BN = torch.zeros_like(both.time_BN)
+        segment_BN[:, clean.time_BN.shape[1] :] = 1
+        at = both.coordinates._replace(segment_BN=segment_BN)
+        h_BND = model.hidden(both, window, at=at, noise_BNC=noise_BN1, stats=stats)
         return h_BND[:, clean.x_BNP.shape[1] :]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from tsar.objective import Frontier, Objective, Terms
 from tsar.scale import standardise

@@ -119,7 +119,7 @@ class PatchTokenizer(Tokenizer):
         variate_BN = torch.arange(V, device=y_BL.device).repeat(items)[:, None].expand(-1, N)
         tokens = Tokens(x_BNP, seen_BNP, loc_BN1, scale_BN1, time_BN, variate_BN, extra_BNE)
         if self.joint and V > 1:
-            tokens = Tokens(*(None if part is None else _interleave(part, V) for part in tokens))
+            tokens = tokens.each(lambda part: _interleave(part, V))
         return tokens, State(sums, known, past, tail_BO, moved_B2, next_B1)
 
     def _moves(self, loc_BN1: Tensor, scale_BN1: Tensor, state: State | None) -> tuple[Tensor | None, Tensor]:

@@ -1,0 +1,72 @@
+"""Trend and remainder: the lookback of a variate as two tokens that add up to it (Autoformer, Wu et al. 2021, eq. 1).
+
+Legend: B rows, L steps of the lookback, P token width (the context), W steps averaged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tsar.part import Part
+from tsar.tokenizer import Inputs, State
+from tsar.tokenizers.patch import NORMS, PatchTokenizer
+from tsar.tokens import Tokens, Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend(Part):
+    """Options of the trend tokenizer.
+
+    Parameters
+    ----------
+    window : int
+        Steps of the centred moving average that is the trend; odd.
+    norm : str
+        As for `Patch`.
+    """
+
+    window: int = 25
+    norm: str = "window"
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.window % 2 == 0:
+            raise ValueError(f"window must be a positive odd number of steps, found {self.window}")
+        if self.norm not in NORMS:
+            raise ValueError(f"unknown norm {self.norm!r}: expected one of {', '.join(NORMS)}")
+
+    def build(self, inputs: Inputs) -> TrendTokenizer:
+        """Build the tokenizer."""
+        return TrendTokenizer(self.window, self.norm, inputs)
+
+
+class TrendTokenizer(PatchTokenizer):
+    """One patch of the whole context per variate, split into its moving average and the rest."""
+
+    def __init__(self, window: int, norm: str, inputs: Inputs) -> None:
+        super().__init__(inputs.context, inputs.context, norm, False, inputs)
+        self.window, self.causal, self.chained = window, False, False
+
+    def count(self, length: int) -> int:
+        """Return two tokens for every context's worth of steps."""
+        return 2 * super().count(length)
+
+    def encode(self, window: Window, state: State | None = None) -> tuple[Tokens, State]:
+        """Encode values [items, V, L] as trends and remainders; see `Tokenizer.encode`."""
+        whole, after = super().encode(window, state)
+        trend_BNP = moving_average(whole.x_BNP, whole.seen_BNP, self.window)
+        rest_BNP = torch.where(whole.seen_BNP, whole.x_BNP - trend_BNP, 0.0)
+        twice = Tokens(*(None if part is None else part.repeat_interleave(2, dim=1) for part in whole))
+        return twice._replace(x_BNP=torch.stack([trend_BNP, rest_BNP], 2).flatten(1, 2)), after
+
+
+def moving_average(x_BNP: Tensor, seen_BNP: Tensor, window: int) -> Tensor:
+    """Centred average of what was seen in `window` steps; the ends are continued by the first and the last value."""
+    B, N, P = x_BNP.shape
+    both = torch.stack([x_BNP * seen_BNP, seen_BNP.to(x_BNP.dtype)]).reshape(2 * B * N, 1, P)
+    padded = F.pad(both, (window // 2, window // 2), mode="replicate")
+    total, count = F.avg_pool1d(padded, window, stride=1).reshape(2, B, N, P)
+    return total / count.clamp(min=1e-9)
