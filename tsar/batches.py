@@ -12,6 +12,8 @@ from torch import Tensor
 def to(batch: Any, device: torch.device) -> Any:
     """Move the tensors of a (nested) tuple to a device."""
     if isinstance(batch, Tensor):
+        if device.type == "mps" and batch.dtype == torch.float64:  # which that device has not
+            batch = batch.float()
         return batch.to(device, non_blocking=True)
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(to(part, device) for part in batch))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tsar.part import Part
-from tsar.tokenizer import Inputs, State
+from tsar.tokenizer import Inputs, State, Tokenizer
 from tsar.tokenizers.patch import NORMS, PatchTokenizer
 from tsar.tokens import Tokens, Window
 
@@ -43,24 +43,39 @@ class Trend(Part):
         return TrendTokenizer(self.window, self.norm, inputs)
 
 
-class TrendTokenizer(PatchTokenizer):
+class TrendTokenizer(Tokenizer):
     """One patch of the whole context per variate, split into its moving average and the rest."""
 
     def __init__(self, window: int, norm: str, inputs: Inputs) -> None:
-        super().__init__(inputs.context, inputs.context, norm, False, inputs)
-        self.window, self.causal, self.chained = window, False, False
+        self.window = window
+        self.whole = PatchTokenizer(inputs.context, inputs.context, norm, False, inputs)
+        self.token_width, self.step, self.channels = self.whole.token_width, self.whole.step, 1
+        self.extra_width = self.whole.extra_width
+        self.causal = self.chained = False
 
     def count(self, length: int) -> int:
         """Return two tokens for every context's worth of steps."""
-        return 2 * super().count(length)
+        return 2 * self.whole.count(length)
 
     def encode(self, window: Window, state: State | None = None) -> tuple[Tokens, State]:
         """Encode values [items, V, L] as trends and remainders; see `Tokenizer.encode`."""
-        whole, after = super().encode(window, state)
+        whole, after = self.whole.encode(window, state)
         trend_BNP = moving_average(whole.x_BNP, whole.seen_BNP, self.window)
         rest_BNP = torch.where(whole.seen_BNP, whole.x_BNP - trend_BNP, 0.0)
-        twice = Tokens(*(None if part is None else part.repeat_interleave(2, dim=1) for part in whole))
+        twice = whole.each(lambda part: part.repeat_interleave(2, dim=1))
         return twice._replace(x_BNP=torch.stack([trend_BNP, rest_BNP], 2).flatten(1, 2)), after
+
+    def frontier(self, variates: int) -> int:
+        """Return 1: every variate is a row of its own."""
+        return 1
+
+    def series(self, values_BFT: Tensor, variates: int) -> Tensor:
+        """Lay values of the frontier's tokens out as series, [items, V, steps]."""
+        return self.whole.series(values_BFT, variates)
+
+    def tokens(self, y_BVT: Tensor) -> Tensor:
+        """Lay series out as one time's tokens, [B, 1, steps]."""
+        return self.whole.tokens(y_BVT)
 
 
 def moving_average(x_BNP: Tensor, seen_BNP: Tensor, window: int) -> Tensor:

@@ -1,0 +1,15 @@
+"""NLinear: a linear map from the lookback, less its last value, to the horizon, less the same value.
+
+Paper: Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023).
+Words: as `linear`, with the norm "last".
+Departures: training starts from the ridge solution over the same windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tsar.systems import linear
+from tsar.tokenizers.variate import Variate
+
+SYSTEM = replace(linear.SYSTEM, tokenizer=Variate(norm="last", joint=False))
