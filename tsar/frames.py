@@ -145,7 +145,8 @@ def _order(code: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     rank = np.argsort(item)
     sizes = np.diff(starts, prepend=0, append=len(code))[rank]
     shift = np.concatenate([[0], starts])[rank] - (np.cumsum(sizes) - sizes)
-    return np.arange(len(code)) + np.repeat(shift, sizes)
+    moved: np.ndarray = np.arange(len(code)) + np.repeat(shift, sizes)
+    return moved
 
 
 def _steps(code: np.ndarray, n: int) -> np.ndarray:

@@ -70,7 +70,9 @@ def fit_panel(
     top = int(highest_N.max()) if model.lags is None else max(model.lags, default=0)
     out = Coefficients(np.zeros((n, n_det)), np.zeros((n, n_x)), np.zeros((n, top)), np.zeros(n), np.full(n, top, "i8"))
     failed: dict[int, str] = {}
-    gaps_N = np.isnan(np.add.reduceat(values_T, offsets[:-1])) | (x_TX is not None)
+    gaps_N = np.full(n, x_TX is not None)
+    if (hole_T := np.isnan(values_T)).any():
+        gaps_N |= np.logical_or.reduceat(hole_T, offsets[:-1])
     for rows in _groups(lengths_N, gaps_N, season_N, highest_N):
         season = int(season_N[rows[0]])
         batch = _stack(values_T, offsets, x_TX, rows, model, season)
@@ -92,6 +94,9 @@ def _groups(
     lengths_N: np.ndarray, gaps_N: np.ndarray, season_N: np.ndarray, highest_N: np.ndarray
 ) -> Iterator[np.ndarray]:
     """Positions of series that are fitted together: gap-free ones of one length, others with those of similar length."""
+    if not gaps_N.any() and all((a == a[0]).all() for a in (lengths_N, season_N, highest_N)):
+        yield np.arange(len(lengths_N))
+        return
     length_N = np.where(gaps_N, 0, lengths_N)
     _, group_N, count_G = np.unique(length_N, return_inverse=True, return_counts=True)
     length_N = np.where(count_G[group_N] < _SMALL, 0, length_N)

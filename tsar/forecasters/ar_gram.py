@@ -35,7 +35,7 @@ def spans_constant(trend: str, season: int) -> bool:
 
 
 def shared_gram(y_BL: np.ndarray, lags: np.ndarray, trend: str, season: int, skip: int) -> np.ndarray:
-    """Gram matrices [C, C, B] of gap-free series of one length, from P + 1 products of length L.
+    """Gram matrices [C, C, B] of gap-free series of one length, from P + 1 products of length L; lower triangles only.
 
     Parameters
     ----------
@@ -48,28 +48,29 @@ def shared_gram(y_BL: np.ndarray, lags: np.ndarray, trend: str, season: int, ski
     wide = "ct" if trend == "t" and not season else trend  # a lone trend is not closed under shifts in time
     d_LD = deterministic(np.arange(1, length + 1), wide, season)
     shift_DD = _shift(wide, season)
-    first_PB = y_BL[:, skip - top : skip].T[::-1]  # y_{skip-1-i}: the terms a shift lets in …
-    last_PB = y_BL[:, length - top :].T[::-1]  # … and those it drops, y_{L-1-i}
+    first_PB = np.ascontiguousarray(y_BL[:, skip - top : skip].T[::-1])  # y_{skip-1-i}: what a shift lets in …
+    last_PB = np.ascontiguousarray(y_BL[:, length - top :].T[::-1])  # … and what it drops, y_{L-1-i}
     target_BR, n_det = y_BL[:, skip:], d_LD.shape[1]
 
     gram = np.empty((n_det + top + 1, n_det + top + 1, len(y_BL)))
-    lagged = gram[n_det:, n_det:]  # [i, j] = sum_t y_{t-i} y_{t-j}, i = 0 … P
+    chain_PB = np.empty((top + 1, len(y_BL)))  # [j - i] = sum_t y_{t-i} y_{t-j} for the lag i at hand
     for j in range(top + 1):
-        np.einsum("bl,bl->b", target_BR, y_BL[:, skip - j : length - j], out=lagged[0, j])
+        np.einsum("bl,bl->b", target_BR, y_BL[:, skip - j : length - j], out=chain_PB[j])
+    gram[-1, -1], gram[-1, n_det:-1] = chain_PB[0], chain_PB[1:]
     for i in range(top):
-        np.multiply(first_PB[i], first_PB[i:], out=lagged[i + 1, i + 1 :])
-        lagged[i + 1, i + 1 :] -= last_PB[i] * last_PB[i:]
-        lagged[i + 1, i + 1 :] += lagged[i, i:-1]
-        lagged[i + 1 :, i] = lagged[i, i + 1 :]
+        chain_PB = chain_PB[:-1]
+        chain_PB += first_PB[i] * first_PB[i:]
+        chain_PB -= last_PB[i] * last_PB[i:]
+        gram[n_det + i : -1, n_det + i] = chain_PB
     gram[:n_det, :n_det] = (d_LD[skip:].T @ d_LD[skip:])[..., None]
     cross_DB = d_LD[skip:].T @ target_BR.T
-    for i in range(top + 1):
-        gram[:n_det, n_det + i], gram[n_det + i, :n_det] = cross_DB, cross_DB
-        if i < top:
-            ends_DB = d_LD[skip - 1][:, None] * first_PB[i] - d_LD[-1][:, None] * last_PB[i]
-            cross_DB = shift_DD.T @ (cross_DB + ends_DB)
-    keep = np.r_[n_det - _count(trend, season) : n_det, n_det + lags, n_det]
-    return gram if len(keep) == len(gram) and not len(lags) else gram[keep[:, None], keep]
+    gram[-1, :n_det] = cross_DB
+    for i in range(top):
+        ends_DB = d_LD[skip - 1][:, None] * first_PB[i] - d_LD[-1][:, None] * last_PB[i]
+        cross_DB = shift_DD.T @ (cross_DB + ends_DB)
+        gram[n_det + i, :n_det] = cross_DB
+    keep = np.r_[n_det - _count(trend, season) : n_det, n_det + lags - 1, n_det + top]
+    return gram if len(keep) == len(gram) else gram[keep[:, None], keep]
 
 
 def _count(trend: str, season: int) -> int:

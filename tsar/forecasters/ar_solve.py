@@ -87,19 +87,23 @@ def back_substitute(factor_CCB: np.ndarray) -> np.ndarray:
     return coef_CB
 
 
-def _standardise(batch: Batch, centre: bool) -> tuple[Batch, np.ndarray, np.ndarray]:
-    """Remove each series' mean (if the model can take it back) and size: sums keep digits, squares do not overflow."""
-    y_BL = batch.y_BL
-    mean_B = y_BL.mean(1)
-    if gaps := bool(np.isnan(mean_B).any()):
-        mean_B = np.nansum(y_BL, 1) / np.maximum((~np.isnan(y_BL)).sum(1), 1)
-    mean_B = np.where(centre & np.isfinite(mean_B), mean_B, 0.0)
-    y_BL = y_BL - mean_B[:, None]
-    size_B = np.fmax.reduce(np.abs(y_BL), 1) if gaps else np.maximum(y_BL.max(1), -y_BL.min(1))
-    varies_B = (size_B > 1e-14 * np.abs(mean_B)) & np.isfinite(size_B)  # else what is left of it is rounding
-    y_BL *= (varies_B / np.where(varies_B, size_B, 1.0))[:, None]
-    size_B = np.where(varies_B, size_B, 1.0)
-    return batch._replace(y_BL=y_BL), mean_B, size_B
+def _centre(batch: Batch, terms: Terms) -> tuple[Batch, np.ndarray]:
+    """Remove each series' mean where the deterministic part can take it back: sums keep more digits."""
+    count, width = batch.y_BL.shape
+    if not spans_constant(terms.trend, terms.season):
+        return batch, np.zeros(count)
+    mean_B = batch.y_BL @ np.full(width, 1 / width)
+    if np.isnan(mean_B).any():
+        seen_BL = ~np.isnan(batch.y_BL)
+        mean_B = np.where(seen_BL, batch.y_BL, 0.0) @ np.ones(width) / np.maximum(seen_BL.sum(1), 1)
+    mean_B[~np.isfinite(mean_B)] = 0.0
+    return batch._replace(y_BL=batch.y_BL - mean_B[:, None]), mean_B
+
+
+def _size(y_BL: np.ndarray, mean_B: np.ndarray) -> np.ndarray:
+    """Largest magnitude of each series, [B, 1]; infinite where only rounding is left of it, so that it becomes zero."""
+    size_B = np.fmax.reduce(np.abs(y_BL), 1)
+    return np.where(size_B > 1e-14 * np.abs(mean_B), size_B, np.inf)[:, None]
 
 
 def _gram(batch: Batch, terms: Terms, skip: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,17 +133,22 @@ def least_squares(batch: Batch, terms: Terms) -> Fit:
     coef_BC, norm_B, rows_B = np.empty((count, columns - 1)), np.empty(count), np.empty(count, "i8")
     for part in _blocks(batch, columns):
         with np.errstate(all="ignore"):  # what goes wrong here is seen in the pivots and solved again below
-            scaled, mean_B, size_B = _standardise(batch.take(part), spans_constant(terms.trend, terms.season))
-            gram_CCB, rows_B[part] = _gram(scaled, terms, terms.reach)
+            centred, mean_B = _centre(batch.take(part), terms)
+            gram_CCB, rows_B[part] = _gram(centred, terms, terms.reach)
+            power_B = gram_CCB[-1, -1].copy()
             rss_CB, ratio_B = factorise(gram_CCB)
             coef_CB = back_substitute(gram_CCB)
-        norm_b = np.sqrt(np.maximum(rss_CB[-1], 0.0))
-        for b in np.flatnonzero(~(ratio_B > _LOST)):
-            rows_RC, complete_R = (a[0] for a in design(*scaled.take(slice(b, b + 1)), *terms, terms.reach))
+            norm_b = np.sqrt(np.maximum(rss_CB[-1], 0.0))
+        for b in np.flatnonzero(~((ratio_B > _LOST) & (power_B > 1e-200) & (power_B < 1e200))):
+            one = centred.take(slice(b, b + 1))
+            size = _size(one.y_BL, mean_B[b])
+            rows_RC, complete_R = (a[0] for a in design(*one._replace(y_BL=one.y_BL / size), *terms, terms.reach))
             coef_CB[:, b], norm_b[b] = _smallest_norm(rows_RC[complete_R])
-        coef_CB[: n_det + n_x] *= size_B
+            if np.isfinite(size[0, 0]):
+                coef_CB[: n_det + n_x, b] *= size[0, 0]
+                norm_b[b] *= size[0, 0]
         coef_CB[constant] += mean_B * (1 - coef_CB[n_det + n_x :].sum(0))
-        coef_BC[part], norm_B[part] = coef_CB.T, norm_b * size_B
+        coef_BC[part], norm_B[part] = coef_CB.T, norm_b
     return Fit(coef_BC, norm_B, rows_B)
 
 
@@ -163,7 +172,8 @@ def nested_criteria(batch: Batch, highest: int, trend: str, season: int, criteri
     out_BK = np.empty((len(batch.y_BL), highest + 1))
     for part in _blocks(batch, fixed + highest + 1):
         with np.errstate(all="ignore"):
-            scaled = _standardise(batch.take(part), spans_constant(trend, season))[0]
+            centred, mean_B = _centre(batch.take(part), terms)
+            scaled = centred._replace(y_BL=centred.y_BL / _size(centred.y_BL, mean_B))
             gram_CCB, rows_b = _gram(scaled, terms, highest)
             rss_CB = factorise(gram_CCB)[0]
         # a pivot below the digits of its column is noise: a perfect fit gets no better by more lags

@@ -185,7 +185,8 @@ class Forecaster(BaseEstimator):
         num_samples: int | None,
         seed: int,
     ) -> Forecast:
-        failed = {i: self.failed_[item] for i, item in enumerate(panel.ids) if item in getattr(self, "failed_", {})}
+        known = getattr(self, "failed_", {})
+        failed = {i: known[item] for i, item in enumerate(panel.ids) if item in known} if known else {}
         late = {i: reason for i, reason in _unobserved(panel).items() if i not in failed}
         usable = np.setdiff1d(np.arange(len(panel)), [*failed, *late])
         parts = []
@@ -280,5 +281,8 @@ def check_horizon(horizon: Any) -> int:
 
 
 def _unobserved(panel: Panel) -> dict[int, str]:
-    seen = np.add.reduceat(~np.isnan(panel.values), panel.offsets[:-1], dtype="i8")
+    missing = np.isnan(panel.values)
+    if not missing.any():
+        return {}
+    seen = np.add.reduceat(~missing, panel.offsets[:-1], dtype="i8")
     return {int(i): "expected at least one observed value, found only missing ones" for i in np.flatnonzero(seen == 0)}
