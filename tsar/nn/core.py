@@ -171,8 +171,8 @@ class CoreConfig(Part):
             raise ValueError(f"expected width >= 1 and depth >= 0, found {self.width} and {self.depth}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), found {self.dropout}")
-        if self.span is not None and self.span < 1:
-            raise ValueError(f"span must be at least 1 token, found {self.span}")
+        if self.span is not None and (self.span < 1 or not getattr(self.mixer, "spans", True)):
+            raise ValueError(f"span must be at least 1 token and the mixer one with a mask, found {self.span}")
 
     @property
     def causal(self) -> bool:
