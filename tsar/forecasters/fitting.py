@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tsar.batches import to
+from tsar.generate import Rollout
 from tsar.groups import Groups
 from tsar.heads.point import PointHead
 from tsar.model import TSAR
 from tsar.scale import standardise
 from tsar.systems import System
-from tsar.tokens import Window
 from tsar.train import Progress, train
 from tsar.windows import Windows
 
@@ -103,11 +104,21 @@ def frontiers(model: TSAR, windows: Windows, most: int, batch_size: int) -> Iter
     device = next(model.parameters()).device
     for first in range(0, len(group_B), batch_size):
         rows = slice(first, first + batch_size)
-        window: Window = windows.gather(group_B[rows], end_B[rows]).to(device)
-        context, y_BVT = window.split(model.reach)
+        context, y_BVT = to(windows.gather(group_B[rows], end_B[rows]), device).split(model.reach)
         h_BFD, loc_BF1, scale_BF1 = model.objective.frontier(model, context)
         y_BFT = _as_read(model, y_BVT, h_BFD.shape[1])
         yield h_BFD, standardise(y_BFT, loc_BF1, scale_BF1), ~y_BFT.isnan() & (scale_BF1 > 0)
+
+
+@torch.inference_mode()
+def predict_windows(model: TSAR, windows: Windows, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the mean forecast of every window, one reading of the head, and its targets: raw values [B, V, T] each."""
+    group_B, end_B = windows.grid()
+    device = next(model.parameters()).device
+    for first in range(0, len(group_B), batch_size):
+        rows = slice(first, first + batch_size)
+        context, y_BVT = to(windows.gather(group_B[rows], end_B[rows]), device).split(model.reach)
+        yield Rollout(model, context).read(model.head.mean), y_BVT
 
 
 def _as_read(model: TSAR, y_BVT: Tensor, readings: int) -> Tensor:
