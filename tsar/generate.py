@@ -82,8 +82,11 @@ class Rollout:
             known_BKT = torch.nn.functional.pad(known_BKT[..., self.end : upto], (0, short), value=torch.nan)
         if self.window.past_BCL is not None:
             past_BCT = torch.full_like(self.window.past_BCL[..., :1], torch.nan).expand(-1, -1, y_BVT.shape[-1])
-        chunk = self.window._replace(y_BVL=y_BVT, known_BKT=known_BKT, past_BCL=past_BCT)
-        self.end += y_BVT.shape[-1]
+        self.extend(self.window._replace(y_BVL=y_BVT, known_BKT=known_BKT, past_BCL=past_BCT))
+
+    def extend(self, chunk: Window) -> None:
+        """Append observed steps, whole tokens, with the covariates that came with them; for models that stream."""
+        self.end += chunk.y_BVL.shape[-1]
         self._encode(chunk)
 
     def read(self, head: Callable[[Tensor], Tensor]) -> Tensor:
