@@ -1,0 +1,106 @@
+"""All experts at once: forecasts from the end of each series, and what they missed when asked earlier.
+
+B series, L time, R origins (the end first), K earlier origins, E experts, H horizon.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tsar.experts import ar, naive, smoothing
+from tsar.experts.season import Seasonal, seasonal
+from tsar.experts.series import Series, backtest_origins, left_aligned, tail, take
+
+NAMES = (
+    "naive", "drift", "seasonal_naive", "long_seasonal_naive", "seasonal_average", "long_seasonal_average",
+    "mean", "recent_mean", "ses", "theta", "log_theta", "damped_holt", "holt", "local_drift", "ar_levels",
+    "ar_differences", "ar_drift", "ar_seasonal", "ar_long_seasonal",
+)  # fmt: skip
+LONGEST = 4096  # steps of history that are read
+MEMORY = 1024  # steps that trends are smoothed over
+ORIGINS = 8  # earlier origins of the back-test
+
+
+class Bank(NamedTuple):
+    """Forecasts and back-test of every expert."""
+
+    forecast_BEH: Tensor
+    error_BEKH: Tensor  # signed, forecast - actual; NaN where there is no actual
+    series: Series
+    seasonal: Seasonal
+
+
+def log_theta(parts: Seasonal, origins_BR: Tensor, horizon: int) -> Tensor:
+    """Theta in logarithms, for adjusted series that are positive and not in logarithms yet; plain Theta elsewhere."""
+    plain = parts.adjusted
+    log = ~parts.log_B & (torch.where(plain.seen_BL, plain.y_BL, 1.0) > 0).all(1)
+    y_BL = torch.where(log[:, None], plain.y_BL.clamp_min(1e-300).log(), plain.y_BL)
+    series = plain._replace(y_BL=y_BL)
+    levels, alpha = smoothing.ses_levels(series)
+    path = smoothing.theta(series, levels, alpha, origins_BR, horizon)
+    ceiling = y_BL.amax(1)[:, None, None] + 5
+    return torch.where(log[:, None, None], torch.minimum(path, ceiling).exp(), path)
+
+
+def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) -> Bank:
+    """Forecast with every expert of `NAMES`, for all series in one pass.
+
+    Parameters
+    ----------
+    values_BL : Tensor
+        History, NaN for missing; only the last `LONGEST` steps are read.
+    horizon : int
+        Steps ahead.
+    period_B : pair of Tensor
+        The main and the longer seasonal period of each series; 1 where there is none.
+
+    Raises
+    ------
+    ValueError
+        If a series has no value at all.
+    """
+    series = left_aligned(values_BL[:, -LONGEST:])
+    origins_BR = backtest_origins(series.length_B, horizon, ORIGINS)
+    parts = seasonal(series, period_B)
+    adjusted = parts.adjusted
+    ahead = parts.ahead(origins_BR, horizon)
+    levels, alpha = smoothing.ses_levels(adjusted)
+    short, late_BR = tail(adjusted, origins_BR, MEMORY)
+    recent = 2 * period_B[0].clamp(4, 200)
+    all_BEORH = torch.stack(
+        [
+            naive.naive(series, origins_BR, horizon),
+            naive.drift(series, origins_BR, horizon),
+            naive.seasonal_naive(series, origins_BR, horizon, period_B[0]),
+            naive.seasonal_naive(series, origins_BR, horizon, period_B[1]),
+            naive.seasonal_naive(series, origins_BR, horizon, period_B[0], cycles=4),
+            naive.seasonal_naive(series, origins_BR, horizon, period_B[1], cycles=4),
+            *(
+                parts.restore(forecast, ahead)
+                for forecast in (
+                    naive.mean(adjusted, origins_BR, horizon, LONGEST),
+                    naive.mean(adjusted, origins_BR, horizon, recent[:, None]),
+                    smoothing.ses(levels, origins_BR, horizon),
+                    smoothing.theta(adjusted, levels, alpha, origins_BR, horizon),
+                    log_theta(parts, origins_BR, horizon),
+                    smoothing.damped_holt(short, late_BR, horizon),
+                    smoothing.damped_holt(short, late_BR, horizon, smoothing.LINES),
+                    naive.local_drift(adjusted, origins_BR, horizon),
+                    ar.ar_levels(adjusted, origins_BR, horizon),
+                    ar.ar_differences(adjusted, origins_BR, horizon),
+                    ar.ar_drift(adjusted, origins_BR, horizon),
+                )
+            ),
+            ar.ar_seasonal(series, origins_BR, horizon, period_B[0]),
+            ar.ar_seasonal(series, origins_BR, horizon, period_B[1]),
+        ],
+        1,
+    )
+    index = origins_BR[:, 1:, None] + 1 + torch.arange(horizon, device=origins_BR.device)
+    usable = (index < series.length_B[:, None, None]) & (origins_BR[:, 1:, None] >= 0)
+    usable &= take(series.seen_BL, index)
+    actual = torch.where(usable, take(series.y_BL, index), torch.nan)
+    return Bank(all_BEORH[:, :, 0], all_BEORH[:, :, 1:] - actual[:, None], series, parts)

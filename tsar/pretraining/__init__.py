@@ -1,0 +1,1 @@
+"""Training windows of the zero-shot model: real sources, artificial families, augmentation, and the pool on disk."""
