@@ -39,7 +39,7 @@ def running(y_BNS: Tensor, state: Running | None = None) -> tuple[Tensor, Tensor
     Returns
     -------
     loc_BN1, scale_BN1 : Tensor
-        (0, 1) before the first seen value; a scale of 0 where nothing varied so far.
+        A scale of 0 where nothing varied so far; (0, 0) before the first seen value.
     state : Running
         The sums after the last token.
     """
@@ -66,7 +66,7 @@ def running(y_BNS: Tensor, state: Running | None = None) -> tuple[Tensor, Tensor
     # float64 cannot tell a variance below this from the rounding of a constant stretch after a jump
     var_BN = torch.where(var_BN > 1e-14 * square_BN / n_BN, var_BN, 0.0)
     loc_BN = torch.where(some_BN, anchor_B1 + mean_BN, 0.0)
-    scale_BN = torch.where(some_BN, var_BN.sqrt(), 1.0)
+    scale_BN = torch.where(some_BN, var_BN.sqrt(), 0.0)
     after = Running(anchor_B1, count_BN[:, -1:], total_BN[:, -1:], square_BN[:, -1:])
     return loc_BN[..., None], scale_BN[..., None], after
 
@@ -95,12 +95,12 @@ def whole(y_BL: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         return torch.where(some_B1, y_BL.gather(1, last_B1), 0.0), zero_B1 + 1
     if kind == "mean_abs":
         scale_B1 = torch.where(seen_BL, y_BL.abs(), 0.0).sum(1, keepdim=True) / n_B1
-        return zero_B1, torch.where(some_B1, scale_B1, 1.0)
+        return zero_B1, scale_B1
     first_B1 = y_BL.gather(1, seen_BL.int().argmax(1, keepdim=True))
     dev_BL = torch.where(seen_BL, y_BL - first_B1, 0.0)
     mean_B1 = dev_BL.sum(1, keepdim=True) / n_B1
     var_B1 = torch.where(seen_BL, dev_BL - mean_B1, 0.0).square().sum(1, keepdim=True) / n_B1
-    return torch.where(some_B1, first_B1 + mean_B1, 0.0), torch.where(some_B1, var_B1.sqrt(), 1.0)
+    return torch.where(some_B1, first_B1 + mean_B1, 0.0), var_B1.sqrt()
 
 
 def standardise(y: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

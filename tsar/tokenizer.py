@@ -23,8 +23,6 @@ class State(NamedTuple):
     sums: Running
     known: Running | None
     past: Running | None
-    tail_BO: Tensor
-    """Last values that the next token overlaps."""
     moved_B2: Tensor
     """loc and scale of the last token."""
     next_B1: Tensor

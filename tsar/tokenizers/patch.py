@@ -62,8 +62,8 @@ class PatchTokenizer(Tokenizer):
     def __init__(self, size: int, stride: int, norm: str, joint: bool, inputs: Inputs) -> None:
         self.token_width, self.step, self.norm, self.joint = size, stride, norm, joint
         self.overlap, self.channels = size - stride, 1
-        self.causal = norm in ("causal", "none")
         self.chained = size == stride
+        self.causal = self.chained and norm in ("causal", "none")
         self.covariates = Covariates(size, stride, inputs)
         self.moves = 2 if norm == "causal" else 0
         self.extra_width = self.covariates.extra_width + self.moves
@@ -78,19 +78,18 @@ class PatchTokenizer(Tokenizer):
         Raises
         ------
         ValueError
-            If a continuation is not a whole number of strides, or a norm that needs the whole window is continued.
+            If a continuation is not a whole number of patches, or if patches overlap or are scaled by the whole window.
         """
         items, V, L = window.y_BVL.shape
         N = self.count(L)
         if state is not None and not (self.causal and L % self.step == 0):
             raise ValueError(
-                f"cannot continue norm {self.norm!r} by {L} steps: expected a causal norm and multiples of {self.step}"
+                f"cannot continue norm {self.norm!r} by {L} steps: expected a causal norm, no overlap and multiples "
+                f"of {self.step}"
             )
         y_BL = window.y_BVL.reshape(items * V, L)
         if state is None:
             y_BL = F.pad(y_BL, (N * self.step - L + self.overlap, 0), value=torch.nan)
-        elif self.overlap:
-            y_BL = torch.cat([state.tail_BO.to(y_BL.dtype), y_BL], -1)
         y_BNP = y_BL.unfold(-1, self.token_width, self.step)
         seen_BNP = ~y_BNP.isnan()
         if self.norm == "causal":
@@ -114,13 +113,12 @@ class PatchTokenizer(Tokenizer):
         if channels is not None:
             channels = channels.repeat_interleave(V, dim=0)
             extra_BNE = channels if extra_BNE is None else torch.cat([extra_BNE, channels], -1)
-        tail_BO = y_BL[:, y_BL.shape[1] - self.overlap :]
         next_B1 = torch.where(begun_BN[:, -1:], time_BN[:, -1:] + 1, 0) if N else start_B1
         variate_BN = torch.arange(V, device=y_BL.device).repeat(items)[:, None].expand(-1, N)
         tokens = Tokens(x_BNP, seen_BNP, loc_BN1, scale_BN1, time_BN, variate_BN, extra_BNE)
         if self.joint and V > 1:
             tokens = tokens.each(lambda part: _interleave(part, V))
-        return tokens, State(sums, known, past, tail_BO, moved_B2, next_B1)
+        return tokens, State(sums, known, past, moved_B2, next_B1)
 
     def _moves(self, loc_BN1: Tensor, scale_BN1: Tensor, state: State | None) -> tuple[Tensor | None, Tensor]:
         # Each token is scaled by its own statistics; without their movement it could not be compared with the last one.

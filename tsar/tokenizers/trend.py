@@ -60,8 +60,8 @@ class TrendTokenizer(Tokenizer):
     def encode(self, window: Window, state: State | None = None) -> tuple[Tokens, State]:
         """Encode values [items, V, L] as trends and remainders; see `Tokenizer.encode`."""
         whole, after = self.whole.encode(window, state)
-        trend_BNP = moving_average(whole.x_BNP, whole.seen_BNP, self.window)
-        rest_BNP = torch.where(whole.seen_BNP, whole.x_BNP - trend_BNP, 0.0)
+        trend_BNP = moving_average(whole.x_BNP, whole.seen_BNP, self.window) * whole.seen_BNP
+        rest_BNP = whole.x_BNP - trend_BNP
         twice = whole.each(lambda part: part.repeat_interleave(2, dim=1))
         return twice._replace(x_BNP=torch.stack([trend_BNP, rest_BNP], 2).flatten(1, 2)), after
 
