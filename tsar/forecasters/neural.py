@@ -6,22 +6,22 @@ Q levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tsar.batches import to
 from tsar.features import Features
 from tsar.forecasters.base import Forecaster
 from tsar.forecasters.fitting import fit_model
 from tsar.forecasters.prediction import Prediction
+from tsar.forecasters.reading import device_of, read
 from tsar.forecasters.sentence import model_config, system_of
-from tsar.generate import Rollout, generate, generate_quantiles
+from tsar.generate import Rollout
 from tsar.groups import Groups, groups_of
 from tsar.model import TSAR, ModelConfig
 from tsar.panel import Panel
@@ -210,41 +210,15 @@ class NeuralForecaster(Forecaster):
         self._check_items(panel)
         model = self.model_.to(self._device()).eval()
         groups = self._groups(panel, dict(future))
-        shape = (len(panel), horizon)
+        return read(model, groups, lambda paths: self._encoded(groups, paths), len(panel), horizon)
 
-        def each(compute: Callable[[Rollout, NDArray[np.int64]], Tensor], paths: int) -> list[NDArray[Any]]:
-            return [compute(start, rows).double().cpu().numpy() for start, rows in starts(paths)]
-
-        encoded: list[tuple[Rollout, NDArray[np.int64]]] = []
-
-        def starts(paths: int) -> Iterator[tuple[Rollout, NDArray[np.int64]]]:
-            """Encoded contexts, batch by batch; a single batch is kept for the next question."""
-            if encoded:
-                yield from encoded
-                return
-            batches = list(self._batches(groups, paths))
-            for rows in batches:
-                pair = (self._start(model, groups, rows), rows)
-                if len(batches) == 1:
-                    encoded.append(pair)
-                yield pair
-
-        def quantiles(levels_Q: NDArray[Any]) -> NDArray[Any]:
-            levels = [float(level) for level in levels_Q]
-            parts = each(lambda start, rows: generate_quantiles(model, start, horizon, levels), 10)
-            return np.concatenate(parts).reshape(*shape, len(levels))
-
-        def sample(count: int, seeds_N: NDArray[np.uint64]) -> NDArray[Any]:
-            seeds_G = seeds_N if groups.variates == 1 else np.bitwise_xor.reduce(seeds_N, keepdims=True)
-
-            def draw(start: Rollout, rows: NDArray[np.int64]) -> Tensor:
-                generators = [torch.Generator(model_device(model)).manual_seed(int(seeds_G[g])) for g in rows]
-                return generate(model, start, horizon, num_samples=count, generators=generators).transpose(1, 2)
-
-            return np.concatenate(each(draw, count)).reshape(len(panel), count, horizon)
-
-        mean = each(lambda start, rows: generate(model, start, horizon)[:, 0], 1)
-        return Prediction(np.concatenate(mean).reshape(shape), quantiles, sample)
+    def _encoded(self, groups: Groups, paths: int) -> Iterator[tuple[Rollout, NDArray[np.int64]]]:
+        """Contexts of all groups, encoded batch by batch; `paths` copies of each will be made."""
+        tokens = self.model_.tokenizer.count(self.model_.context) * groups.variates
+        size = max(1, BATCH_TOKENS // (tokens * paths))
+        for first in range(0, len(groups), size):
+            rows = np.arange(first, min(first + size, len(groups)))
+            yield self._start(self.model_, groups, rows), rows
 
     def _groups(self, panel: Panel, future: dict[str, NDArray[Any]] | None = None) -> Groups:
         model = getattr(self, "model_", None)
@@ -262,13 +236,7 @@ class NeuralForecaster(Forecaster):
 
     def _start(self, model: TSAR, groups: Groups, rows: NDArray[np.int64]) -> Rollout:
         with torch.inference_mode():
-            return Rollout(model, to(groups.contexts(rows, model), model_device(model)))
-
-    def _batches(self, groups: Groups, paths: int) -> Iterator[NDArray[np.int64]]:
-        tokens = self.model_.tokenizer.count(self.model_.context) * groups.variates
-        size = max(1, BATCH_TOKENS // (tokens * paths))
-        for first in range(0, len(groups), size):
-            yield np.arange(first, min(first + size, len(groups)))
+            return Rollout(model, to(groups.contexts(rows, model), device_of(model)))
 
     def _check_items(self, panel: Panel) -> None:
         """A joint model that knows its variates by their places forecasts those, and all of them, only."""
@@ -306,8 +274,3 @@ class NeuralForecaster(Forecaster):
         model.load_state_dict(weights)
         self.model_, self.features_ = model.eval(), Features.from_dict(values["features"])
         self.items_, self.training_ = tuple(values["items"]), Progress(**values["training"])
-
-
-def model_device(model: TSAR) -> torch.device:
-    """Return where a model's weights are."""
-    return next(model.parameters()).device
