@@ -62,7 +62,7 @@ def test_a_model_that_is_not_better_is_said_so():
 
 def test_one_series_is_resampled_over_origins():
     one = compare(Naive(), load_dataset("elnino"), horizon=12, windows=4)
-    assert one.units() == "origins"
+    assert one.units == "origins"
     row = one.to_frame().loc["Naive"]
     assert row["MASE_low"] < row["MASE"] < row["MASE_high"]
     alone = compare(Naive(), load_dataset("elnino"), horizon=12, windows=1).to_frame().loc["Naive"]

@@ -65,6 +65,7 @@ class Comparison:
         """The runs that did not fail."""
         return {name: r for name, r in self.runs.items() if r.error is None}
 
+    @cached_property
     def units(self) -> str:
         """Over what the bootstrap resamples: "items", or "origins" where there is only one item."""
         return "items" if len(self._losses(self.baseline)) > 1 else "origins"
@@ -80,7 +81,8 @@ class Comparison:
             MASE to the baseline (Diebold-Mariano, Holm over all pairs) and the `verdict`; `fit_seconds`,
             `predict_seconds`, `peak_mb`, `engine`, `fallbacks`.
         """
-        rows = {}
+        rows: dict[str, dict[str, Any]] = {}
+        draws: dict[int, np.ndarray] = {}
         against = self.pairs().query("model_b == @self.baseline or model_a == @self.baseline")
         p_values = {b if a == self.baseline else a: p for a, b, p in against[["model_a", "model_b", "p_holm"]].values}
         for name, r in self.runs.items():
@@ -88,9 +90,10 @@ class Comparison:
             for metric in METRICS if r.error is None else ():
                 values, weights = self._units(name, metric)
                 row[metric] = combine(metric, values, weights)
-                draws_RN = bootstrap_weights(len(values), self.replications, self.random_state)
+                if len(values) not in draws:
+                    draws[len(values)] = bootstrap_weights(len(values), self.replications, self.random_state)
                 row[f"{metric}_low"], row[f"{metric}_high"] = bootstrap_interval(
-                    values, weights, draws_RN, power=POWER.get(metric, 1.0)
+                    values, weights, draws[len(values)], power=POWER.get(metric, 1.0)
                 )
             row["p_value"] = p_values.get(name, np.nan)
             row |= {"fit_seconds": r.fit_seconds, "predict_seconds": r.predict_seconds, "peak_mb": r.peak_mb}
@@ -151,7 +154,8 @@ class Comparison:
         return write(self, Path(path), items)
 
     def _losses(self, name: str) -> pd.DataFrame:
-        scores = self.runs[name].scores.query("metric == @LOSS")
+        scores = self.runs[name].scores
+        scores = scores[scores["metric"] == LOSS]
         return scores.pivot(index=scores.columns[1], columns="window", values="value")
 
     def _aligned(self, a: str, b: str) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +164,9 @@ class Comparison:
 
     def _units(self, name: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Value and weight of every unit of the bootstrap: scores of a unit's parts combined."""
-        scores = self.runs[name].scores.query("metric == @metric")
-        by = scores.columns[1] if self.units() == "items" else "window"
+        scores = self.runs[name].scores
+        scores = scores[scores["metric"] == metric]
+        by = scores.columns[1] if self.units == "items" else "window"
         power = POWER.get(metric, 1.0)
         parts = pd.DataFrame({"unit": scores[by], "weight": scores["weight"]})
         parts["sum"] = (scores["weight"] * scores["value"].fillna(0.0) ** power).to_numpy()

@@ -121,7 +121,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
         board.plot(row["MASE"], y, "o", color=colour[name], ms=7)
     board.set_yticks(range(len(table)), table.index[::-1])
     board.axvline(table.loc[comparison.baseline, "MASE"], color=INK, lw=0.8, ls=":")
-    _style(board, f"MASE with 95% interval over {comparison.units()} (lower is better)")
+    _style(board, f"MASE with 95% interval over {comparison.units} (lower is better)")
     item = comparison.last.history.ids[0]
     lines.plot(*_tail(comparison.last.full, item, max(60, 3 * comparison.horizon)), color=INK, lw=1.1)
     for name in table.index[:3]:

@@ -62,7 +62,7 @@ def page(comparison: Comparison, items: Sequence[Any] | None = None) -> str:
     figures = "".join(forecast_figure(comparison, item, rank) for item in chosen)
     steps = "step" if comparison.horizon == 1 else "steps"
     first = (
-        f"Dots are the MASE over all items and origins, bars its 95% bootstrap interval over {comparison.units()}, the "
+        f"Dots are the MASE over all items and origins, bars its 95% bootstrap interval over {comparison.units}, the "
         f"dashed line is {escape(comparison.baseline)}. Lower is better."
     )
     second = (
