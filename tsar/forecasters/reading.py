@@ -1,6 +1,6 @@
 """What a model says of encoded contexts: mean, quantiles and paths of every item.
 
-Legend: N items, G groups (items, or joint sets of items), B groups of a batch, V variates, S paths, H horizon, Q levels.
+Legend: N items, G groups (items, or joint sets), B groups of a batch, V variates, S paths, H horizon, Q levels.
 """
 
 from __future__ import annotations
