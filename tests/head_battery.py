@@ -33,7 +33,7 @@ def hidden(rows: int, seed: int = 0) -> Tensor:
     return torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
-def train(head: Head, draw: object, steps: int, lr: float = 1e-2, rows: int = 512) -> Head:
+def train(head: Head, draw: object, steps: int, lr: float = 1e-2, rows: int = 256) -> Head:
     """Fit `head` to tokens drawn by `draw(h_BD, generator)`; the learning rate falls to zero."""
     generator = torch.Generator().manual_seed(1)
     optimizer = torch.optim.Adam(head.parameters(), lr=lr)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tsar.nn import noise
 from tsar.nn.adaln import AdaLN
-from tsar.nn.transport import Transport
+from tsar.nn.denoiser import Denoiser
 from tsar.part import Part
 
 PREDICTIONS = ("v", "x", "epsilon")
@@ -42,7 +42,7 @@ class Diffusion(Part):
     repeats : int
         Noise levels drawn for every token in the loss (MAR: 4).
     base : bool
-        Whether the diffusion models the residual of a linear Gaussian base; see `tsar.nn.transport`.
+        Whether the diffusion models the residual of a linear Gaussian base; see `tsar.nn.denoiser`.
     """
 
     steps: int = 16
@@ -69,7 +69,7 @@ class Diffusion(Part):
         return DiffusionHead(self, width, token_width)
 
 
-class DiffusionHead(Transport):
+class DiffusionHead(Denoiser):
     """A denoiser of tokens, conditioned on the hidden state."""
 
     def __init__(self, config: Diffusion, width: int, token_width: int) -> None:
@@ -77,7 +77,7 @@ class DiffusionHead(Transport):
         self.config = config
         self.net = AdaLN(width, token_width, config.hidden, config.depth)
 
-    def transport_loss(
+    def denoising_loss(
         self, h_BND: Tensor, y_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None
     ) -> Tensor:
         """Return the squared error of the prediction at random times, [B, N, P]."""
@@ -91,7 +91,7 @@ class DiffusionHead(Transport):
         target = {"v": a_RBN1 * e_RBNP - s_RBN1 * y_RBNP, "x": y_RBNP, "epsilon": e_RBNP}[self.config.prediction]
         return (out_RBNP - target).square().mean(0)
 
-    def transport(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
+    def denoise(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
         """Denoise from t = 1 to 0 in `steps` steps."""
         y_BP, condition_BM = z_BRP[:, 0], self.net.condition(h_BD)
         time_K1 = torch.linspace(LAST_TIME, 0, self.config.steps + 1, device=h_BD.device)[:, None]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tsar.nn import noise
 from tsar.nn.adaln import AdaLN
-from tsar.nn.transport import Transport
+from tsar.nn.denoiser import Denoiser
 from tsar.part import Part
 
 PREDICTIONS = ("velocity", "x")
@@ -41,7 +41,7 @@ class Flow(Part):
     repeats : int
         Noise levels drawn for every token in the loss.
     base : bool
-        Whether the flow models the residual of a linear Gaussian base; see `tsar.nn.transport`.
+        Whether the flow models the residual of a linear Gaussian base; see `tsar.nn.denoiser`.
     """
 
     steps: int = 8
@@ -66,7 +66,7 @@ class Flow(Part):
         return FlowHead(self, width, token_width)
 
 
-class FlowHead(Transport):
+class FlowHead(Denoiser):
     """A velocity field over tokens, conditioned on the hidden state."""
 
     def __init__(self, config: Flow, width: int, token_width: int) -> None:
@@ -78,7 +78,7 @@ class FlowHead(Transport):
         out = self.net(y, seen, modulation)
         return out if self.config.prediction == "velocity" else (out - y) / (1 - t).clamp(min=NEAR_END)
 
-    def transport_loss(
+    def denoising_loss(
         self, h_BND: Tensor, y_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None
     ) -> Tensor:
         """Return the squared error of the velocity at random times, [B, N, P]."""
@@ -92,7 +92,7 @@ class FlowHead(Transport):
         velocity_RBNP = self._velocity(at_RBNP, seen_BNP, t_RBN1, modulation_RBNM)
         return (velocity_RBNP - (y_RBNP - e_RBNP)).square().mean(0)
 
-    def transport(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
+    def denoise(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
         """Solve the flow from t = 0 to 1 in `steps` steps."""
         y_BP, condition_BM = z_BRP[:, 0], self.net.condition(h_BD)
         time_K1 = torch.linspace(0, 1, self.config.steps + 1, device=h_BD.device)[:, None]

@@ -1,13 +1,9 @@
 """Heads that turn noise into a token: what they share once they can transport noise given a hidden state.
 
-A token is x = loc(h) + scale(h) * y. The linear base (loc, scale) is fitted by its own Gaussian likelihood; the
-transport models y, which is of unit size whatever the series: without it a small network has to learn from noisy
-targets both where the next token is and what its distribution looks like.
-
 Means and quantiles of one step come from a fixed number of draws of fixed, evenly spread noise: they are deterministic,
 the same in any batch, and move smoothly with the hidden state.
 
-Legend: B rows, N tokens, P token width, D core width, S draws, Q levels.
+Legend: B rows, R noises of a row, P token width, D core width, S draws, Q levels.
 """
 
 from __future__ import annotations
@@ -18,13 +14,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tsar.nn import noise
-from tsar.nn.head import Head, level_tensor, mean_over_seen, project
+from tsar.nn.head import Head, level_tensor
 
-ROWS = 4096  # rows that go through the network at once
+ROWS = 4096  # rows that go through a head's network at once
 TAIL = 0.05  # the outer part of the draws that an exponential tail is fitted to
 
 
@@ -35,8 +30,6 @@ class Transport(Head):
     ----------
     width, token_width : int
         Width D of the hidden state, values P of a token.
-    base : bool
-        Whether the transport models the standardised residual of a linear base instead of the token itself.
     noises : int
         Standard normal draws of the token's shape that one sample consumes.
     """
@@ -44,42 +37,17 @@ class Transport(Head):
     multimodal: ClassVar[bool] = True
     draws: ClassVar[int] = 128
 
-    def __init__(self, width: int, token_width: int, *, base: bool, noises: int = 1) -> None:
+    def __init__(self, width: int, token_width: int, noises: int = 1) -> None:
         super().__init__(width, token_width)
         self.noises = noises
-        self.base = nn.Linear(width, 2 * token_width) if base else None
 
     @abstractmethod
     def transport(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
-        """Turn noise [B, noises, P] into standardised tokens [B, P]."""
-
-    @abstractmethod
-    def transport_loss(
-        self, h_BND: Tensor, y_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        """Return each value's loss given the standardised tokens (0 where unseen), [B, N, P]."""
-
-    def place(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the base's location and scale of each value, [..., P]."""
-        if self.base is None:
-            zero = h.new_zeros(*h.shape[:-1], self.token_width, dtype=torch.float32)
-            return zero, zero + 1
-        loc, scale = project(self.base, h).chunk(2, -1)
-        return loc, F.softplus(scale) + 1e-3
-
-    def loss(self, h_BND: Tensor, x_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the transport's loss plus the base's negative log density; see `Head.loss`."""
-        x_BNP = x_BNP.float().masked_fill(~seen_BNP, 0.0)
-        loc_BNP, scale_BNP = self.place(h_BND)
-        y_BNP = (x_BNP - loc_BNP) / scale_BNP
-        loss_BNP = self.transport_loss(h_BND, y_BNP.detach().masked_fill(~seen_BNP, 0.0), seen_BNP, generator)
-        if self.base is not None:
-            loss_BNP = loss_BNP + 0.5 * y_BNP.square() + scale_BNP.log()
-        return mean_over_seen(loss_BNP, seen_BNP)
+        """Turn noise [B, noises, P] into tokens [B, P]."""
 
     def sample(self, h_BD: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw one token per row, [B, P]; see `Head.sample`."""
-        return self._token(noise.normal(generators, h_BD, self.noises, self.token_width), h_BD)
+        return self._pieces(noise.normal(generators, h_BD, self.noises, self.token_width), h_BD)
 
     def mean(self, h_BD: Tensor) -> Tensor:
         """Return the mean of the fixed draws, [B, P]."""
@@ -89,16 +57,16 @@ class Transport(Head):
         """Return the marginal quantiles of the fixed draws, [B, P, Q], with exponential tails beyond them."""
         return quantiles_of_draws(self._draws(h_BD), level_tensor(levels, h_BD))
 
-    def _token(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
-        loc_BP, scale_BP = self.place(h_BD)
-        pieces = zip(z_BRP.split(ROWS), h_BD.split(ROWS), strict=True)  # the network's modulations are wide
-        return loc_BP + scale_BP * torch.cat([self.transport(z_RRP, h_RD) for z_RRP, h_RD in pieces])
+    def _pieces(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
+        """Transport a bounded number of rows at a time: the networks in between are wide."""
+        pieces = zip(z_BRP.split(ROWS), h_BD.split(ROWS), strict=True)
+        return torch.cat([self.transport(z_RRP, h_RD) for z_RRP, h_RD in pieces])
 
     def _draws(self, h_BD: Tensor) -> Tensor:
         """Tokens made of the fixed noise, [B, S, P]."""
         z_SRP = even_noise(self.draws, self.noises, self.token_width).to(h_BD.device)
         z_BRP = z_SRP.repeat(len(h_BD), 1, 1)
-        return self._token(z_BRP, h_BD.repeat_interleave(self.draws, 0)).unflatten(0, (-1, self.draws))
+        return self._pieces(z_BRP, h_BD.repeat_interleave(self.draws, 0)).unflatten(0, (-1, self.draws))
 
 
 def even_noise(draws: int, *shape: int) -> Tensor:
