@@ -48,7 +48,7 @@ def save_forecaster(forecaster: Forecaster, path: Path) -> None:
         raise ValueError(f"{path} exists and is no saved forecaster: expected a new folder or one written by save")
     fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        tensors = {name: np.ascontiguousarray(array) for name, array in (history | dict(arrays)).items()}
+        tensors = {name: np.asarray(array, order="C") for name, array in (history | dict(arrays)).items()}
         save_file(tensors, fresh / "model.safetensors")
         (fresh / "config.json").write_text(text)
         os.chmod(fresh, 0o755)
