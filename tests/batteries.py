@@ -108,9 +108,8 @@ def _causal_and_chunked(tokenizer: Tokenizer, window: Window, whole: Tokens) -> 
     ahead, state, pieces = tokenizer.covariates.inputs.lookahead, None, []
     ends = [cut, cut + step, cut + step, y_BVL.shape[-1]] if step < cut else [cut, y_BVL.shape[-1]]
     for start, end in itertools.pairwise([0, *ends]):
-        part = Window(
-            y_BVL[..., start:end], window.known_BKT[..., start : end + ahead], window.past_BCL[..., start:end]
-        )
+        known, past = window.known_BKT[..., start : end + ahead], window.past_BCL[..., start:end]
+        part = Window(y_BVL[..., start:end], known, past)
         if end > start:
             tokens, state = tokenizer.encode(part, state)
             pieces.append(tokens)

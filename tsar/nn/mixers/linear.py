@@ -91,8 +91,8 @@ class LinearMixer(nn.Module):
         if not self.causal:
             back, _ = self.scan(q_BHNd.flip(2), k_BHNd.flip(2), v_BHNe.flip(2), start_BHde)
             y_BHNe = y_BHNe + back.flip(2) - (q_BHNd * k_BHNd).sum(-1, keepdim=True) * v_BHNe
-        y_BHNd = self.norm(y_BHNe[..., :-1] / y_BHNe[..., -1:].clamp(min=1e-6))
-        return self.out(y_BHNd.transpose(1, 2).reshape(B, N, -1).to(x_BND.dtype))
+        y_BHNd = self.norm((y_BHNe[..., :-1] / y_BHNe[..., -1:].clamp(min=1e-6)).to(x_BND.dtype))
+        return self.out(y_BHNd.transpose(1, 2).reshape(B, N, -1))
 
     def scan(self, q_BHNd: Tensor, k_BHNd: Tensor, v_BHNe: Tensor, state_BHde: Tensor) -> tuple[Tensor, Tensor]:
         """Return the decayed sums sum_m a^(n-m) (q_n . k_m) v_m and the state after the last token."""
