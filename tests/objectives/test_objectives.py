@@ -34,7 +34,7 @@ CHOICES: list[Part] = [
 
 def small(objective: Part, **options: object) -> TSAR:
     core = CoreConfig(width=32, depth=2, mask=MASK.get(objective.name, "causal"))
-    norm = "window" if core.mask == "bidirectional" else "causal"
+    norm = "window" if objective.name == "masked" else "causal"
     words = {"tokenizer": Patch(size=8, norm=norm), "core": core, "head": "point", "context": 96} | options
     return TSAR(ModelConfig(objective=objective, **words))
 
