@@ -26,7 +26,7 @@ MORE = {
     "verify": ("tsar.verify", "check bundled weights against their published scores"),
     "generate": ("tsar.sample", "train a generator of sequences and sample from it"),
 }
-COMPARED = ("AR", "ARIMA", "Theta", "SeasonalNaive")
+COMPARED = ("AR", "AutoARIMA", "ETS", "Theta", "SeasonalNaive")
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError)
 
 
