@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from tsar.forecast import DECILES, Forecast, check_levels
-from tsar.forecasters.prediction import Prediction, weave
+from tsar.forecasters.prediction import Prediction, bounded, weave
 from tsar.forecasters.scoring import minus_mase
 from tsar.forecasters.store import load_forecaster, save_forecaster
 from tsar.panel import Panel
@@ -185,6 +185,25 @@ class Forecaster(BaseEstimator):
         num_samples: int | None,
         seed: int,
     ) -> Forecast:
+        prediction = self._prediction(panel, horizon, future)
+        draw = prediction.sample
+
+        def sample(count: int) -> np.ndarray:
+            assert draw is not None
+            return draw(count, item_seeds(seed, panel.ids))
+
+        if num_samples is not None and draw is None:
+            raise ValueError(f"{type(self).__name__} has marginal quantiles only: expected num_samples=None")
+        return Forecast.of(
+            panel, horizon, mean_NH=prediction.mean_NH, levels=levels,
+            quantiles_NHQ=prediction.quantiles(np.array(levels)), _quantile=prediction.quantiles,
+            samples_NSH=None if num_samples is None else sample(int(num_samples)),
+            _sample=None if draw is None else sample,
+            notes={panel.ids[i]: note for i, note in prediction.notes.items()},
+        )  # fmt: skip
+
+    def _prediction(self, panel: Panel, horizon: int, future: Mapping[str, np.ndarray]) -> Prediction:
+        """Predict every item of `panel` within the bounds, with SeasonalNaive in place of failed ones."""
         known = getattr(self, "failed_", {})
         failed = {i: known[item] for i, item in enumerate(panel.ids) if item in known} if known else {}
         late = {i: reason for i, reason in _unobserved(panel).items() if i not in failed}
@@ -203,40 +222,9 @@ class Forecaster(BaseEstimator):
             rows = np.array(sorted(failed))
             stand_in = SeasonalNaive().stand_in(panel.take(rows), horizon, [failed[i] for i in rows])
             parts.append((rows, stand_in))
-        whole_prediction = (
-            parts[0][1] if len(parts) == 1 and len(parts[0][0]) == len(panel) else weave(len(panel), parts)
-        )
-        return self._answer(panel, horizon, whole_prediction, levels, num_samples, seed)
-
-    def _answer(
-        self,
-        panel: Panel,
-        horizon: int,
-        prediction: Prediction,
-        levels: tuple[float, ...],
-        num_samples: int | None,
-        seed: int,
-    ) -> Forecast:
-        draw = prediction.sample
-
-        def bound(values: np.ndarray) -> np.ndarray:
-            return values if self.bounds is None else np.clip(values, *self.bounds)
-
-        def quantiles(levels_Q: np.ndarray) -> np.ndarray:
-            return bound(prediction.quantiles(levels_Q))
-
-        def sample(count: int) -> np.ndarray:
-            assert draw is not None
-            return bound(draw(count, item_seeds(seed, panel.ids)))
-
-        if num_samples is not None and draw is None:
-            raise ValueError(f"{type(self).__name__} has marginal quantiles only: expected num_samples=None")
-        return Forecast.of(
-            panel, horizon, mean_NH=bound(prediction.mean_NH), levels=levels, quantiles_NHQ=quantiles(np.array(levels)),
-            samples_NSH=None if num_samples is None else sample(int(num_samples)), _quantile=quantiles,
-            _sample=None if draw is None else sample,
-            notes={panel.ids[i]: note for i, note in prediction.notes.items()},
-        )  # fmt: skip
+        one = len(parts) == 1 and len(parts[0][0]) == len(panel)
+        joined = parts[0][1] if one else weave(len(panel), parts)
+        return joined if self.bounds is None else bounded(joined, *self.bounds)
 
     def _check_options(self) -> None:
         """Check constructor options when fit starts, as scikit-learn does; subclasses extend it."""

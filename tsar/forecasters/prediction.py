@@ -6,7 +6,7 @@ Legend: N items, S sample paths, H horizon, Q quantile levels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,6 +58,25 @@ def weave(n: int, parts: list[tuple[np.ndarray, Prediction]]) -> Prediction:
 
     has_paths = all(part.sample is not None for _, part in parts)
     return Prediction(mean, quantiles, sample if has_paths else None, notes=notes)
+
+
+def bounded(prediction: Prediction, low: float | None, high: float | None) -> Prediction:
+    """Prediction with mean, quantiles and paths clipped to [low, high]; None leaves a side open."""
+    draw = prediction.sample
+    return replace(
+        prediction,
+        mean_NH=np.clip(prediction.mean_NH, low, high),
+        quantiles=lambda levels_Q: np.clip(prediction.quantiles(levels_Q), low, high),
+        sample=None if draw is None else lambda count, seeds_N: np.clip(draw(count, seeds_N), low, high),
+    )
+
+
+def with_marginals(paths_NSH: np.ndarray, quantiles: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Paths of the same ranks whose values at each step are the given quantiles (Schefzik et al. 2013, ECC-Q)."""
+    count = paths_NSH.shape[1]
+    rank_NSH = np.argsort(np.argsort(paths_NSH, axis=1, kind="stable"), axis=1)
+    values_NHS = quantiles((np.arange(count) + 0.5) / count)
+    return np.take_along_axis(np.moveaxis(values_NHS, -1, 1), rank_NSH, axis=1)
 
 
 def gaussian(mean_NH: np.ndarray, deviation_NH: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
