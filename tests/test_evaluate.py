@@ -87,7 +87,16 @@ def test_a_short_item_joins_later_and_max_history_cuts(caplog):
     places = origins(panel, 3, 4, max_history=10)
     assert [p.items.tolist() for p in places] == [[0, 1], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
     assert places[0].history.lengths.max() == 10 and places[0].full.lengths.max() == 28
-    assert "1 of 3 items are too short for all 4 origins" in caplog.text
+    assert "1 of 12 pairs of item and origin left out" in caplog.text
+
+
+def test_items_without_observations_do_not_stop_the_others():
+    df = frame()
+    df.loc[df["unique_id"] == "b", "y"] = np.nan
+    df.loc[df.index[37:40], "y"] = np.nan  # the last origin of item a
+    out = backtest(SeasonalNaive(), df, horizon=3, windows=2, season_length=1)
+    assert out.groupby("unique_id")["cutoff"].nunique().to_dict() == {"a": 1, "c": 2}
+    assert out["value"].notna().all()
 
 
 def test_scores_of_a_set_equal_gluonts_over_all_items():

@@ -80,7 +80,8 @@ def backtest(
     horizon : int, steps ahead
         Default: the data set's own (`df.attrs["horizon"]`).
     windows : int, default 5
-        Number of origins. An item too short for the earlier ones takes part in the later ones only.
+        Number of origins. An item takes part in those where its history is long enough (a season and a little) and
+        something is observed before and after; a log message counts what is left out.
     step : int, steps between origins, default `horizon`
     refit : bool, default True
         Fit at every origin, or once at the first and then continue with the history up to each origin; the latter
@@ -157,6 +158,7 @@ def origins(
     for window in range(windows):
         lengths = panel.lengths - horizon - (windows - 1 - window) * step
         items = np.flatnonzero(lengths >= fewest)
+        items = items[[_observed(panel.series(i), lengths[i], horizon) for i in items]]
         if not len(items):
             continue
         full = panel.take(items).until(lengths[items])
@@ -171,10 +173,12 @@ def origins(
         longest = int(np.argmax(panel.lengths))
         raise ValueError(
             f"the longest item {panel.ids[longest]!r} has {panel.lengths[longest]} steps: expected at least "
-            f"{int(fewest[longest]) + horizon} for a horizon of {horizon}"
+            f"{int(fewest[longest]) + horizon} for a horizon of {horizon}, with observed values in both parts"
         )
-    if short := len(panel) - len(out[0].items) if len(out) == windows else len(panel):
-        log.warning("%d of %d items are too short for all %d origins", short, len(panel), windows)
+    if absent := windows * len(panel) - sum(len(origin.items) for origin in out):
+        log.warning(
+            "%d of %d pairs of item and origin left out: too short, or nothing observed", absent, windows * len(panel)
+        )
     return out
 
 
@@ -240,6 +244,11 @@ def run(
     result.scores = pd.concat(tables, ignore_index=True)
     result.scores["metric"] = pd.Categorical(result.scores["metric"], METRICS)
     return result
+
+
+def _observed(series: np.ndarray, length: int, horizon: int) -> bool:
+    """Whether there is something to learn from before an origin, and something to score after it."""
+    return not (np.isnan(series[:length]).all() or np.isnan(series[length : length + horizon]).all())
 
 
 def _columns(models: Sequence[Forecaster]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def seasonal_error(history: ArrayLike, season_length: int = 1, *, power: float = 1.0) -> float:
-    """In-sample error of the seasonal naive forecast: the scale of MASE and MSIS, squared that of RMSSE.
+    """In-sample error of the seasonal naive forecast: the scale of MASE and MSIS, and with power 2 of RMSSE.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def seasonal_error(history: ArrayLike, season_length: int = 1, *, power: float =
     season_length : int, default 1
         Steps per season; a history that is not longer is measured with 1, as gluonts does.
     power : float, default 1
-        1 for the mean absolute difference (MASE), 2 for the mean squared one (RMSSE).
+        Of the mean: 1 for the mean absolute difference (MASE), 2 for the root mean squared one (RMSSE).
 
     Returns
     -------
@@ -44,7 +44,7 @@ def seasonal_error(history: ArrayLike, season_length: int = 1, *, power: float =
     if season_length < 1:
         raise ValueError(f"season_length: expected at least 1, found {season_length}")
     lag = season_length if season_length < len(y_L) else 1
-    return float(_mean(np.abs(y_L[lag:] - y_L[:-lag]) ** power, None))
+    return float(_power_mean(np.abs(y_L[lag:] - y_L[:-lag]), power, None))
 
 
 def mae(y_BH: ArrayLike, forecast_BH: ArrayLike, *, axis: int | None = -1) -> Array:
@@ -71,7 +71,7 @@ def mae(y_BH: ArrayLike, forecast_BH: ArrayLike, *, axis: int | None = -1) -> Ar
 def rmse(y_BH: ArrayLike, forecast_BH: ArrayLike, *, axis: int | None = -1) -> Array:
     """Root mean squared error; arguments as in `mae`."""
     y_BH, forecast_BH = _pair(y_BH, forecast_BH)
-    return np.sqrt(_mean((y_BH - forecast_BH) ** 2, axis))
+    return _power_mean(np.abs(y_BH - forecast_BH), 2, axis)
 
 
 def smape(y_BH: ArrayLike, forecast_BH: ArrayLike, *, axis: int | None = -1) -> Array:
@@ -100,10 +100,10 @@ def mase(y_BH: ArrayLike, forecast_BH: ArrayLike, scale_B: ArrayLike, *, axis: i
     return _mean(np.abs(y_BH - forecast_BH) / _scale(scale_B, y_BH), axis)
 
 
-def rmsse(y_BH: ArrayLike, forecast_BH: ArrayLike, squared_scale_B: ArrayLike) -> Array:
-    """Root mean squared scaled error of each series [B] (M5); `squared_scale_B` is `seasonal_error(..., power=2)`."""
+def rmsse(y_BH: ArrayLike, forecast_BH: ArrayLike, scale_B: ArrayLike, *, axis: int | None = -1) -> Array:
+    """Root mean squared scaled error (M5); arguments as in `mase`, `scale_B` from `seasonal_error(..., power=2)`."""
     y_BH, forecast_BH = _pair(y_BH, forecast_BH)
-    return np.sqrt(_mean((y_BH - forecast_BH) ** 2 / _scale(squared_scale_B, y_BH), -1))
+    return _power_mean(np.abs(y_BH - forecast_BH) / _scale(scale_B, y_BH), 2, axis)
 
 
 def quantile_loss(y_BH: ArrayLike, quantiles_BHQ: ArrayLike, levels: Sequence[float]) -> Array:
@@ -218,3 +218,10 @@ def _mean(values: Array, axis: int | None) -> Array:
     count = np.sum(~np.isnan(values), axis=axis)
     total = np.nansum(values, axis=axis)
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+
+
+def _power_mean(values: Array, power: float, axis: int | None) -> Array:
+    """(mean of values^power)^(1/power) of values >= 0; squares of huge or tiny ones stay in range."""
+    largest = np.max(np.nan_to_num(values), axis=axis, initial=0.0, keepdims=True)
+    unit = np.where(largest > 0, largest, 1.0)
+    return np.squeeze(unit, axis=axis) * _mean((values / unit) ** power, axis) ** (1 / power)

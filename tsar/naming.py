@@ -91,7 +91,7 @@ def systems() -> list[str]:
 
 def weights() -> list[str]:
     """Names of the bundled weights."""
-    return sorted(p.parent.name for p in (Path(__file__).parent / "weights").glob("*/config.json"))
+    return sorted(p.parent.name for p in (Path(__file__).parent / "weights").glob("*/model.safetensors"))
 
 
 def describe() -> list[tuple[str, str]]:

@@ -110,7 +110,7 @@ def draw_forecast(axes: Axes, forecast: Forecast, i: int, colour: str, label: st
 
 def plot_comparison(comparison: Comparison) -> Figure:
     """Draw a comparison on one sheet: leaderboard, one item's forecasts, calibration, cost against accuracy."""
-    table = comparison.to_frame().dropna(subset="MASE")
+    table = comparison.to_frame().loc[lambda t: [comparison.runs[name].error is None for name in t.index]]
     colour = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(table.index)}
     figure = _figure(12, 8.2)
     (board, lines), (calibration, cost) = figure.subplots(2, 2)

@@ -49,7 +49,7 @@ def score_items(
         )
     pairs = list(zip(histories, season_N, strict=True))
     scale_N = np.array([metrics.seasonal_error(history, int(season)) for history, season in pairs])
-    square_N = np.array([metrics.seasonal_error(history, int(season), power=2) for history, season in pairs])
+    root_N = np.array([metrics.seasonal_error(history, int(season), power=2) for history, season in pairs])
     decile_NHQ = np.stack([forecast.quantile(level) for level in DECILES], axis=-1)
     median_NH = decile_NHQ[..., DECILES.index(0.5)]
     wide = forecast.interval(0.95)
@@ -63,7 +63,7 @@ def score_items(
         "MAE": metrics.mae(y_NH, median_NH),
         "RMSE": metrics.rmse(y_NH, forecast.mean_NH),
         "sMAPE": metrics.smape(y_NH, median_NH),
-        "RMSSE": metrics.rmsse(y_NH, forecast.mean_NH, square_N),
+        "RMSSE": metrics.rmsse(y_NH, forecast.mean_NH, root_N),
         "CRPS": crps_N,
         "MSIS": metrics.msis(y_NH, *wide, scale_N),
         "coverage_80": metrics.coverage(y_NH, *forecast.interval(0.8)),
