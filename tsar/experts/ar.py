@@ -46,7 +46,8 @@ def recent(x_BL: Tensor, origins_BR: Origins, start_B: Tensor, order: int) -> Te
 
 def forecast(x_BL: Tensor, start_B: Tensor, end_B: Tensor, origins_BR: Origins, horizon: int, order: int) -> Tensor:
     """Iterated forecasts [B, R, H] of a zero-mean series, held within twice its range."""
-    order = min(order, max(1, x_BL.shape[1] - 1))
+    if x_BL.shape[1] <= order:  # the order must not depend on how long the other series of a batch are
+        x_BL = torch.nn.functional.pad(x_BL, (0, order + 1 - x_BL.shape[1]))
     coef = shrink_poles(coefficients(x_BL, start_B, end_B, order))
     path = rollout(coef, recent(x_BL, origins_BR, start_B, order), horizon)
     bound = 2 * x_BL.abs().amax(1)[:, None, None]

@@ -16,7 +16,8 @@ from tsar.experts.series import Series, backtest_origins, left_aligned, tail, ta
 
 NAMES = (
     "naive", "drift", "seasonal_naive", "long_seasonal_naive", "seasonal_average", "long_seasonal_average",
-    "mean", "recent_mean", "ses", "theta", "log_theta", "damped_holt", "holt", "local_drift", "ar_levels",
+    "mean", "recent_mean", "ses", "theta", "log_theta", "far_theta", "damped_holt",
+    "far_damped_holt", "holt", "local_drift", "ar_levels",
     "ar_differences", "ar_drift", "ar_seasonal", "ar_long_seasonal",
 )  # fmt: skip
 LONGEST = 4096  # steps of history that are read
@@ -25,12 +26,13 @@ ORIGINS = 8  # earlier origins of the back-test
 
 
 class Bank(NamedTuple):
-    """Forecasts and back-test of every expert."""
+    """Forecasts and back-test of every expert, in units of `scale_B`, the largest absolute value of each series."""
 
     forecast_BEH: Tensor
     error_BEKH: Tensor  # signed, forecast - actual; NaN where there is no actual
     series: Series
     seasonal: Seasonal
+    scale_B: Tensor
 
 
 def log_theta(parts: Seasonal, origins_BR: Tensor, horizon: int) -> Tensor:
@@ -39,8 +41,8 @@ def log_theta(parts: Seasonal, origins_BR: Tensor, horizon: int) -> Tensor:
     log = ~parts.log_B & (torch.where(plain.seen_BL, plain.y_BL, 1.0) > 0).all(1)
     y_BL = torch.where(log[:, None], plain.y_BL.clamp_min(1e-300).log(), plain.y_BL)
     series = plain._replace(y_BL=y_BL)
-    levels, alpha = smoothing.ses_levels(series)
-    path = smoothing.theta(series, levels, alpha, origins_BR, horizon)
+    near = smoothing.ses_levels(series, smoothing.ses_states(series))
+    path = smoothing.theta(series, *near, origins_BR, horizon)
     ceiling = y_BL.amax(1)[:, None, None] + 5
     return torch.where(log[:, None, None], torch.minimum(path, ceiling).exp(), path)
 
@@ -63,12 +65,20 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
         If a series has no value at all.
     """
     series = left_aligned(values_BL[:, -LONGEST:])
+    largest_B = series.y_BL.abs().amax(1)
+    scale_B = torch.where(largest_B > 0, largest_B, 1.0)
+    series = series._replace(y_BL=series.y_BL / scale_B[:, None])
     origins_BR = backtest_origins(series.length_B, horizon, ORIGINS)
     parts = seasonal(series, period_B)
     adjusted = parts.adjusted
     ahead = parts.ahead(origins_BR, horizon)
-    levels, alpha = smoothing.ses_levels(adjusted)
-    short, late_BR = tail(adjusted, origins_BR, MEMORY)
+    span_B = torch.minimum(torch.full_like(series.length_B, horizon), (series.length_B // 3).clamp_min(1))
+    states = smoothing.ses_states(adjusted)
+    near, far = (smoothing.ses_levels(adjusted, states, span_B=span) for span in (None, span_B))
+    short = tail(adjusted, origins_BR, torch.full_like(series.length_B, MEMORY))
+    damped = smoothing.holt_states(short[0])
+    lines = smoothing.holt_states(short[0], smoothing.LINES)
+    cycles = tail(adjusted, origins_BR, (24 * period_B[0]).clamp_min(256))
     recent = 2 * period_B[0].clamp(4, 200)
     all_BEORH = torch.stack(
         [
@@ -83,13 +93,15 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
                 for forecast in (
                     naive.mean(adjusted, origins_BR, horizon, LONGEST),
                     naive.mean(adjusted, origins_BR, horizon, recent[:, None]),
-                    smoothing.ses(levels, origins_BR, horizon),
-                    smoothing.theta(adjusted, levels, alpha, origins_BR, horizon),
+                    smoothing.ses(near[0], origins_BR, horizon),
+                    smoothing.theta(adjusted, *near, origins_BR, horizon),
                     log_theta(parts, origins_BR, horizon),
-                    smoothing.damped_holt(short, late_BR, horizon),
-                    smoothing.damped_holt(short, late_BR, horizon, smoothing.LINES),
+                    smoothing.theta(adjusted, *far, origins_BR, horizon),
+                    smoothing.holt(short[0], damped, short[1], horizon),
+                    smoothing.holt(short[0], damped, short[1], horizon, span_B=span_B),
+                    smoothing.holt(short[0], lines, short[1], horizon, smoothing.LINES),
                     naive.local_drift(adjusted, origins_BR, horizon),
-                    ar.ar_levels(adjusted, origins_BR, horizon),
+                    ar.ar_levels(*cycles, horizon),
                     ar.ar_differences(adjusted, origins_BR, horizon),
                     ar.ar_drift(adjusted, origins_BR, horizon),
                 )
@@ -103,4 +115,4 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
     usable = (index < series.length_B[:, None, None]) & (origins_BR[:, 1:, None] >= 0)
     usable &= take(series.seen_BL, index)
     actual = torch.where(usable, take(series.y_BL, index), torch.nan)
-    return Bank(all_BEORH[:, :, 0], all_BEORH[:, :, 1:] - actual[:, None], series, parts)
+    return Bank(all_BEORH[:, :, 0], all_BEORH[:, :, 1:] - actual[:, None], series, parts, scale_B)

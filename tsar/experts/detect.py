@@ -14,6 +14,7 @@ from tsar.experts.series import Series
 # Periods that calendars produce are tried with a lower threshold than arbitrary ones.
 CALENDAR = (4, 7, 12, 24, 48, 52, 96, 144, 168, 288, 336, 672)
 THRESHOLD, CALENDAR_THRESHOLD = 0.45, 0.25
+SHORTER = 0.85  # share of the strongest correlation at which a shorter period is preferred
 
 
 def autocorrelation(series: Series) -> Tensor:
@@ -34,8 +35,8 @@ def season_length(series: Series, longest: int = 1008) -> Tensor:
     """Period of each series [B]; 1 where no lag with two full cycles stands out.
 
     A lag qualifies if it is a local maximum of the autocorrelation, has at least two cycles in the series, exceeds a
-    threshold, and the trough before it lies clearly lower (a slowly wandering series has no trough). The strongest
-    wins, shorter periods first among equals.
+    threshold, and the trough before it lies clearly lower (a slowly wandering series has no trough). The shortest of
+    those nearly as strong as the strongest wins: multiples of a season are no seasons.
     """
     acf = autocorrelation(series)
     width = min(acf.shape[1], longest + 2)
@@ -51,9 +52,9 @@ def season_length(series: Series, longest: int = 1008) -> Tensor:
     noise = 2 / series.length_B.double().sqrt()[:, None]
     level = torch.where(calendar, CALENDAR_THRESHOLD, THRESHOLD) + noise
     good = peak & enough & (acf > level) & (acf - trough > level)
-    score = torch.where(good, acf + 0.1 * calendar - 1e-4 * lag.sqrt(), -torch.inf)
-    found = score.max(1)
-    return torch.where(torch.isfinite(found.values), found.indices, 1)
+    strength = torch.where(good, acf, -torch.inf)
+    near = strength >= SHORTER * strength.amax(1, keepdim=True)
+    return torch.where(good.any(1), (near & good).int().argmax(1), 1)
 
 
 def longer_season(season_B: Tensor) -> Tensor:

@@ -57,13 +57,14 @@ def left_aligned(values_BL: Tensor) -> Series:
     return Series(fill(y, seen), seen, length_B)
 
 
-def tail(series: Series, origins_BR: Origins, width: int) -> tuple[Series, Origins]:
-    """Keep the last `width` steps of each series; origins before them are clamped to their start."""
-    if series.y_BL.shape[1] <= width:
+def tail(series: Series, origins_BR: Origins, width_B: Tensor) -> tuple[Series, Origins]:
+    """Keep the last `width_B` steps of each series; origins before them are clamped to their start."""
+    width = int(torch.minimum(width_B, series.length_B).max())
+    if width == series.y_BL.shape[1] and bool((width_B >= series.length_B).all()):
         return series, origins_BR
-    shift_B1 = (series.length_B - width).clamp_min(0)[:, None]
+    shift_B1 = (series.length_B - width_B).clamp_min(0)[:, None]
     index = shift_B1 + torch.arange(width, device=shift_B1.device)
-    kept = Series(take(series.y_BL, index), take(series.seen_BL, index), series.length_B.clamp_max(width))
+    kept = Series(take(series.y_BL, index), take(series.seen_BL, index), torch.minimum(series.length_B, width_B))
     return kept, (origins_BR - shift_B1).clamp_min(0)
 
 

@@ -1,6 +1,7 @@
 """Exponential smoothing for every series, grid point and origin at once: SES, Theta and damped Holt.
 
-Smoothing parameters are chosen from a grid, per series, by the squared one-step error over what was seen.
+Smoothing parameters are chosen from a grid, per series, by the squared error over what was seen: of one step ahead, or
+of the mean over several steps ahead, which forgives what does not last.
 
 B series, L time, R origins, H horizon, G grid points.
 """
@@ -24,20 +25,43 @@ HOLTS = tuple((a, a * b, phi) for a, b, phi in itertools.product((0.1, 0.3, 0.6,
 LINES = tuple((a, a * b, 1.0) for a, b in itertools.product((0.1, 0.3, 0.6, 0.95), (0.01, 0.1, 0.4)))
 
 
-def best(error_BGL: Tensor, series: Series) -> Tensor:
-    """Index of the grid point with the smallest squared one-step error of each series [B]."""
-    time = torch.arange(1, series.y_BL.shape[1], device=series.y_BL.device)
-    counted = series.seen_BL[:, 1:] & (time < series.length_B[:, None])
-    return (error_BGL.square() * counted[:, None]).sum(-1).argmin(1)
+def best(ahead_BGL: Tensor, series: Series, span_B: Tensor | None = None) -> Tensor:
+    """Index of the grid point with the smallest squared error of each series [B].
+
+    Parameters
+    ----------
+    ahead_BGL : Tensor
+        Forecast made at each time: of the next value, or of the mean of the next `span_B` values.
+    span_B : Tensor, optional
+        Steps whose mean is forecast; 1 by default.
+    """
+    y, n = series.y_BL, series.length_B[:, None]
+    time = torch.arange(y.shape[1], device=y.device)
+    if span_B is None:
+        target, counted = y[:, 1:], series.seen_BL[:, 1:] & (time[1:] < n)
+    else:
+        sums = torch.nn.functional.pad(y.cumsum(1), (1, 0))
+        end = time + 1 + span_B[:, None]
+        target = ((take(sums, end) - sums[:, 1:]) / span_B[:, None])[:, :-1]
+        counted = ((end <= n) & (time >= 2))[:, :-1]
+    error = (target[:, None] - ahead_BGL[..., :-1]) * counted[:, None]
+    return error.square().sum(-1).argmin(1)
 
 
-def ses_levels(series: Series, alphas: Sequence[float] = ALPHAS) -> tuple[Tensor, Tensor]:
-    """Levels l_t = α y_t + (1 - α) l_{t-1}, l_0 = y_0, with each series' best α: ([B, L], [B])."""
+def ses_states(series: Series, alphas: Sequence[float] = ALPHAS) -> Tensor:
+    """Levels l_t = α y_t + (1 - α) l_{t-1}, l_0 = y_0, for every α: [B, G, L]."""
     y = series.y_BL
     alpha_G = torch.tensor(alphas, dtype=y.dtype, device=y.device)
-    levels = filter_states(y, (1 - alpha_G)[:, None, None], alpha_G[:, None], y[:, :1])[:, :, 0]
-    chosen = best(y[:, None, 1:] - levels[..., :-1], series) if len(alphas) > 1 else y.new_zeros(len(y)).long()
-    return levels.gather(1, chosen[:, None, None].expand(-1, 1, y.shape[1]))[:, 0], alpha_G[chosen]
+    return filter_states(y, (1 - alpha_G)[:, None, None], alpha_G[:, None], y[:, :1])[:, :, 0]
+
+
+def ses_levels(
+    series: Series, states_BGL: Tensor, alphas: Sequence[float] = ALPHAS, span_B: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Levels with each series' best α: ([B, L], α [B])."""
+    chosen = best(states_BGL, series, span_B)
+    alpha_G = torch.tensor(alphas, dtype=states_BGL.dtype, device=states_BGL.device)
+    return states_BGL[torch.arange(len(chosen), device=chosen.device), chosen], alpha_G[chosen]
 
 
 def ses(levels_BL: Tensor, origins_BR: Origins, horizon: int) -> Tensor:
@@ -61,10 +85,8 @@ def theta(series: Series, levels_BL: Tensor, alpha_B: Tensor, origins_BR: Origin
     return take(levels_BL, origins_BR)[..., None] + slope[..., None] / 2 * path
 
 
-def damped_holt(
-    series: Series, origins_BR: Origins, horizon: int, grid: Sequence[tuple[float, float, float]] = HOLTS
-) -> Tensor:
-    """Holt's linear trend with damping φ: level l_t, slope b_t, forecast l_t + (φ + … + φ^h) b_t.
+def holt_states(series: Series, grid: Sequence[tuple[float, float, float]] = HOLTS) -> Tensor:
+    """Levels and slopes of Holt's linear trend with damping φ, for every (α, β, φ): [B, G, 2, L].
 
     Gardner & McKenzie (1985); error-correction form l_t = l + φb + αe, b_t = φb + βe. The slope starts at the mean of
     the first four differences.
@@ -76,11 +98,24 @@ def damped_holt(
     )
     first = (series.length_B - 1).clamp(1, 4)
     slope0_B = (take(y, first[:, None])[:, 0] - y[:, 0]) / first
-    states = filter_states(y, transition, torch.stack([alpha_G, beta_G], 1), torch.stack([y[:, 0], slope0_B], 1))
-    chosen = y.new_zeros(len(y)).long()
-    if len(grid) > 1:
-        ahead = states[:, :, 0, :-1] + phi_G[:, None] * states[:, :, 1, :-1]
-        chosen = best(y[:, None, 1:] - ahead, series)
-    level, slope = states.gather(1, chosen[:, None, None, None].expand(-1, 1, 2, y.shape[1]))[:, 0].unbind(1)
-    damping = (phi_G[chosen][:, None] ** steps(horizon, y)).cumsum(1)
-    return take(level, origins_BR)[..., None] + take(slope, origins_BR)[..., None] * damping[:, None]
+    return filter_states(y, transition, torch.stack([alpha_G, beta_G], 1), torch.stack([y[:, 0], slope0_B], 1))
+
+
+def holt(
+    series: Series,
+    states_BG2L: Tensor,
+    origins_BR: Origins,
+    horizon: int,
+    grid: Sequence[tuple[float, float, float]] = HOLTS,
+    span_B: Tensor | None = None,
+) -> Tensor:
+    """Forecast l_t + (φ + … + φ^h) b_t with each series' best grid point."""
+    phi_G = torch.tensor(grid, dtype=states_BG2L.dtype, device=states_BG2L.device)[:, 2]
+    h = steps(horizon, states_BG2L)
+    damping_GH = (phi_G[:, None] ** h).cumsum(1)
+    reach_BG = phi_G[None]
+    if span_B is not None:  # mean over the span of what the slope adds
+        reach_BG = (damping_GH.cumsum(1) / h).T[span_B.clamp_max(horizon) - 1]
+    chosen = best(states_BG2L[:, :, 0] + reach_BG[..., None] * states_BG2L[:, :, 1], series, span_B)
+    level, slope = states_BG2L[torch.arange(len(chosen), device=chosen.device), chosen].unbind(1)
+    return take(level, origins_BR)[..., None] + take(slope, origins_BR)[..., None] * damping_GH[chosen][:, None]

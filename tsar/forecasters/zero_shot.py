@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from tsar.zero_shot.checkpoint import load
 from tsar.zero_shot.features import Features, features
 from tsar.zero_shot.network import ZeroShot, segments
 
+if TYPE_CHECKING:
+    from tsar.session import Session
+
 BATCH_STEPS = 131_072  # history read at once: about 200 MB while the experts work
 
 
@@ -37,8 +40,6 @@ class ZeroShotForecaster(Forecaster):
     ----------
     pretrained : str, default "tsar-small"
         Name of bundled weights, or a folder.
-    flip : bool, default False
-        Average the forecasts with those of the series turned upside down; twice the network's cost.
     freq, season_length, bounds, on_error
         As in every forecaster.
     device : str, default "cpu"
@@ -54,7 +55,6 @@ class ZeroShotForecaster(Forecaster):
         self,
         pretrained: str = "tsar-small",
         *,
-        flip: bool = False,
         freq: str | int | None = None,
         season_length: int | None = None,
         bounds: tuple[float | None, float | None] | None = None,
@@ -62,7 +62,6 @@ class ZeroShotForecaster(Forecaster):
         device: str = "cpu",
     ) -> None:
         self.pretrained = pretrained
-        self.flip = flip
         self.freq = freq
         self.season_length = season_length
         self.bounds = bounds
@@ -85,6 +84,20 @@ class ZeroShotForecaster(Forecaster):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
+    def session(self, history: Any = None) -> Session:
+        """Return a `Session` that appends observations; its forecasts equal `predict` on the whole history.
+
+        The experts read at most the last `tsar.experts.bank.LONGEST` steps again at each forecast.
+
+        Parameters
+        ----------
+        history : any input that `predict` takes; default the data of `fit`
+        """
+        from tsar.session import Session
+
+        self._check_fitted(needs_history=history is None)
+        return Session(self, self.history_ if history is None else self._read(history, None, None))
+
     def _fit(self, panel: Panel) -> None:
         from tsar.model_store import locate
 
@@ -106,7 +119,7 @@ class ZeroShotForecaster(Forecaster):
                 y[place, y.shape[1] - len(series) :] = series
             some = (torch.from_numpy(periods[0][rows]), torch.from_numpy(periods[1][rows]))
             inputs = features(experts(torch.from_numpy(y), horizon, some))
-            values[rows] = quantiles(self.network_, inputs, self.flip)
+            values[rows] = quantiles(self.network_, inputs)
             memory[rows] = inputs.memory_B.numpy()
             first += len(rows)
         return Prediction(
@@ -142,7 +155,7 @@ def seasons(panel: Panel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 @torch.inference_mode()
-def quantiles(network: ZeroShot, inputs: Features, flip: bool = False) -> NDArray[np.float64]:
+def quantiles(network: ZeroShot, inputs: Features) -> NDArray[np.float64]:
     """Quantiles at the trained levels in units of the series, [B, H, K]."""
     device = next(network.parameters()).device
     rows = segments(inputs, network.config, inputs.base_BH.shape[1])

@@ -28,7 +28,7 @@ class Kind:
 
 
 KINDS = {
-    "yearly": Kind(((1, 1),), (8, 120), (3, 10), 0.15, 0.15),
+    "yearly": Kind(((1, 1),), (8, 120), (3, 10), 0.15, 0.07),
     "quarterly": Kind(((4, 1),), (10, 200), (4, 12), 0.11, 0.2),
     "monthly": Kind(((12, 1),), (20, 500), (6, 24), 0.15, 0.2),
     "weekly": Kind(((52, 1),), (40, 1500), (4, 30), 0.1, 0.2),
@@ -36,12 +36,14 @@ KINDS = {
     "hourly": Kind(((24, 168),), (60, 4000), (12, 200), 0.15, 0.6),
     "minutes": Kind(((48, 336), (96, 672), (144, 1008), (288, 2016)), (150, 4000), (12, 200), 0.1, 0.5),
     "aseasonal": Kind(((1, 1),), (30, 2000), (6, 100), 0.05, 0.4),
-    "odd": Kind(((8, 56), (6, 42), (12, 84), (4, 28), (30, 1), (60, 1), (10, 1), (3, 21)), (30, 2500), (8, 96), 0.05, 0.4),
+    "odd": Kind(
+        ((8, 56), (6, 42), (12, 84), (4, 28), (30, 1), (60, 1), (10, 1), (3, 21)), (30, 2500), (8, 96), 0.05, 0.4
+    ),
 }  # fmt: skip
 
 # How often each artificial family is drawn: for the coarse calendars, and for the fine ones.
-COARSE = {"smoothing": 5, "trend_season": 2, "sarima": 2.5, "kernels": 1.5, "regimes": 0.7, "counts": 0.6, "events": 0.3,
-          "causal": 0.4, "calendar": 0.3}  # fmt: skip
+COARSE = {"smoothing": 5, "trend_season": 2, "sarima": 2.5, "kernels": 1.5, "regimes": 0.7, "counts": 0.6,
+          "events": 0.3, "causal": 0.4, "calendar": 0.3}  # fmt: skip
 FINE = {"smoothing": 1, "trend_season": 2, "sarima": 2, "kernels": 2, "regimes": 1.5, "counts": 1, "events": 1.2,
         "causal": 1, "calendar": 3}  # fmt: skip
 

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def profile(rng: np.random.Generator, n_days: int, points: int) -> Array:
-    """Sum of a few bumps around the clock for each kind of day [n_days, points]; the kinds share most of their shape."""
+    """Sum of a few bumps around the clock for each kind of day [n_days, points], similar across kinds."""
     clock = np.arange(points) / points
     count = int(rng.integers(1, 5))
     centre, width = rng.random(count), rng.uniform(0.03, 0.2, count)

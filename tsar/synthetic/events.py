@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 def steps(rng: np.random.Generator, n: int, length: int) -> Array:
     """Levels that jump at random times."""
-    chance = np.exp(rng.uniform(np.log(1 / length), np.log(0.05), (n, 1)))
+    chance = np.exp(rng.uniform(np.log(min(1 / length, 0.04)), np.log(0.05), (n, 1)))
     jumps = (rng.random((n, length)) < chance) * rng.standard_normal((n, length))
     out = np.cumsum(jumps, 1)
     back = rng.random((n, 1)) < 0.5  # jump between fixed levels instead of wandering off

@@ -1,0 +1,1 @@
+"""The zero-shot network: what it reads, the network itself, its checkpoint, and its quantile function."""

@@ -85,8 +85,8 @@ def features(bank: Bank) -> Features:
         rank_BE.float(),
         scaled.clamp(-50, 50).float(),
         (unit_BH / mean_unit).log().float(),
-        base_BH,
-        unit_BH,
+        base_BH * bank.scale_B[:, None],
+        unit_BH * bank.scale_B[:, None],
         _memory(missed_BKH / unit_BH[:, None]),
     )
 

@@ -53,8 +53,8 @@ class ZeroShotConfig(Part):
         Most future steps of one row.
     """
 
-    core: Any = field(default_factory=lambda: CoreConfig(width=192, depth=4))
-    past_patch: int = 32
+    core: Any = field(default_factory=lambda: CoreConfig(width=128, depth=3))
+    past_patch: int = 64
     patch: int = 16
     segment: int = 96
 
@@ -94,7 +94,7 @@ class ZeroShot(nn.Module):
             self.head = nn.Linear(width, n_experts + config.patch * len(LEVELS))
             nn.init.normal_(self.head.weight, std=0.02)
             nn.init.zeros_(self.head.bias)
-        self.trust = nn.Parameter(torch.tensor(2.0))
+        self.trust = nn.Parameter(torch.tensor(3.0))
         score_Q = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.float64))
         # softplus(gap bias) = distance of neighbouring normal quantiles whose mean absolute value is the unit
         gap = torch.log(torch.expm1(score_Q.diff() * 1.2533)).float()
