@@ -103,8 +103,8 @@ def load_forecaster(path: Path, expected: type[F]) -> F:
         return forecaster.fit(panel)
     forecaster.history_ = panel
     forecaster.failed_ = {item: reason for item, reason in config["failed"]}
-    usable = [item for item in panel.ids if item not in forecaster.failed_]
-    forecaster._place = {item: i for i, item in enumerate(usable)}
+    seen = np.add.reduceat(~np.isnan(panel.values), panel.offsets[:-1], dtype="i8") > 0
+    forecaster._place = {item: i for i, item in enumerate(panel.ids[seen])}  # the items that `_fit` saw
     learned = {name: array for name, array in arrays.items() if not name.startswith(_HISTORY)}
     forecaster._restore(config["learned"], learned)
     return forecaster
