@@ -19,6 +19,8 @@ _ITEM, _TIME, _TARGET = ("item_id", "unique_id"), ("timestamp", "ds"), ("target"
 
 def read_table(data: Any, covariates: Sequence[str], static: Sequence[str], *, target_needed: bool = True) -> Table:
     """Read any accepted input; see `Panel.of` for what is raised."""
+    if hasattr(data, "tocsr"):
+        raise TypeError(f"sparse input is not supported: expected a dense array or a frame, found {describe(data)}")
     frame, library = _as_pandas(data)
     if isinstance(frame, Mapping) and frame and all(isinstance(value, pd.Series) for value in frame.values()):
         frame = pd.concat([_long(name, series) for name, series in frame.items()])

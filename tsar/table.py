@@ -43,6 +43,8 @@ def describe(data: Any) -> str:
 
 def numbers(column: Any, name: Any) -> np.ndarray:
     """Column as float64; missing values of any kind become NaN."""
+    if getattr(getattr(column, "dtype", None), "kind", "") == "c":
+        raise ValueError(f"column {name!r}: Complex data not supported, expected real numbers, found {column.dtype}")
     try:
         if isinstance(column, pd.Series):
             if pd.api.types.is_datetime64_any_dtype(column.dtype):

@@ -114,10 +114,10 @@ class Forecaster(BaseEstimator):
         ValueError
             For bad input, or an item that cannot be forecast unless on_error="fallback"; the item is named.
         """
+        self._check_fitted(needs_history=data is None)
         horizon, levels = check_horizon(horizon), check_levels(levels)
         if num_samples is not None and (int(num_samples) != num_samples or num_samples < 1):
             raise ValueError(f"num_samples must be a positive integer or None, found {num_samples!r}")
-        self._check_fitted(needs_history=data is None)
         if data is not None:
             panel = self._read(data, freq, season_length)
         else:
