@@ -151,7 +151,7 @@ def check_gaussian(config: Part, steps: int) -> None:
 
     head = train(build(config, 2), draw, steps)
     with torch.no_grad():
-        h_BD = 0.7 * hidden(64, seed=5)
+        h_BD = 0.7 * hidden(32, seed=5)
         deviation_BP = (0.5 + 0.25 * torch.tanh(h_BD[:, 2:3])).expand(-1, 2)
         assert ((head.mean(h_BD) - h_BD[:, :2]) / deviation_BP).abs().mean() < 0.15
         if not head.spread:
@@ -160,7 +160,7 @@ def check_gaussian(config: Part, steps: int) -> None:
         truth_BPQ = h_BD[:, :2, None] + deviation_BP[..., None] * torch.special.ndtri(levels)
         error_BPQ = (head.quantiles(h_BD, levels.tolist()) - truth_BPQ) / deviation_BP[..., None]
         assert error_BPQ.abs().mean() < 0.2, error_BPQ.abs().mean()
-        x_BSP = head.sample(h_BD.repeat_interleave(400, 0), generators(*range(64))).unflatten(0, (64, 400))
+        x_BSP = head.sample(h_BD.repeat_interleave(250, 0), generators(*range(32))).unflatten(0, (32, 250))
         z_BSP = (x_BSP - h_BD[:, None, :2]) / deviation_BP[:, None]
         coverage = (z_BSP.abs() < 1.2816).float().mean().item()
         assert abs(coverage - 0.8) < 0.05, f"an 80% interval holds {coverage:.3f} of the draws"

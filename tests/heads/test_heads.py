@@ -28,12 +28,12 @@ def test_contract(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_recovers_a_gaussian(name):
-    check_gaussian(CONFIGS[name], steps=400)
+    check_gaussian(CONFIGS[name], steps=300)
 
 
 @pytest.mark.parametrize("name", [name for name, head in BUILT.items() if head.multimodal])
 def test_recovers_two_modes(name):
-    check_bimodal(CONFIGS[name], steps=300)
+    check_bimodal(CONFIGS[name], steps=250)
 
 
 @pytest.mark.parametrize("token_width", [1, 2])

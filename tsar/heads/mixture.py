@@ -1,7 +1,7 @@
 """The mixture head: K candidate tokens, each with its weight and spread, so that separate futures stay separate.
 
 A component is one multivariate Gaussian or Student t over the whole token, with its own location and scale for each
-value and the correlation of `tsar.nn.dependence.Chain` (Bishop 1994, "Mixture density networks"; Student components as
+value, relative to those of a linear base that all components share, and the correlation of `tsar.nn.dependence.Chain` (Bishop 1994, "Mixture density networks"; Student components as
 in Moirai, Woo et al. 2024, section 3.2). The joint density of any set of seen values is exact.
 
 Legend: B rows, N tokens, P token width, D core width, K components, Q levels.
@@ -21,6 +21,7 @@ from scipy import special
 from torch import Tensor, nn
 
 from tsar.nn import noise
+from tsar.nn.denoiser import linear_base
 from tsar.nn.dependence import Chain
 from tsar.nn.head import Head, level_tensor, project
 from tsar.part import Part
@@ -70,20 +71,24 @@ class MixtureHead(Head):
         super().__init__(width, token_width)
         self.config = config
         self.student = config.kind == "student_t"
+        self.base = nn.Linear(width, 2 * token_width)
         self.out = nn.Linear(width, config.components * (2 * token_width + 1 + self.student))
         self.chain = Chain()
         with torch.no_grad():  # components that start equal would stay equal
+            self.out.weight *= 0.1
             spread_K = torch.linspace(-1.5, 1.5, config.components) if config.components > 1 else torch.zeros(1)
             self.out.bias.view(config.components, -1)[:, :token_width] += spread_K[:, None]
 
     def _terms(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Log weights [..., K], locations and scales [..., K, P], degrees of freedom [..., K]."""
         sizes = [self.token_width, self.token_width, 1] + [1] * self.student
+        base_loc, base_scale = linear_base(self.base, h)
         raw = project(self.out, h).unflatten(-1, (self.config.components, -1)).split(sizes, -1)
-        scale = F.softplus(raw[1]) + self.config.min_scale
+        loc = base_loc[..., None, :] + base_scale[..., None, :] * raw[0]
+        scale = base_scale[..., None, :] * F.softplus(raw[1]) + self.config.min_scale
         log_weight = raw[2][..., 0].log_softmax(-1)
         df = 10 * F.softplus(raw[3][..., 0]) + 2.1 if self.student else torch.full_like(log_weight, math.inf)
-        return log_weight, raw[0], scale, df
+        return log_weight, loc, scale, df
 
     def log_prob(self, h_BND: Tensor, x_BNP: Tensor, seen_BNP: Tensor) -> Tensor:
         """Return the exact joint log density of each token's seen values, [B, N]."""
