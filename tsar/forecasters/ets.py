@@ -29,6 +29,8 @@ class ETS(Smoothing):
     freq, bounds, on_error : as in `SeasonalNaive`
     """
 
+    engine = "statsmodels"
+
     def __init__(
         self,
         error: str = "add",
@@ -123,6 +125,8 @@ class AutoETS(Smoothing):
     ImportError
         At fit, without statsforecast; the message names the extra.
     """
+
+    engine = "statsforecast"
 
     def __init__(
         self,
