@@ -103,8 +103,8 @@ def load_dataset(name: str, *, split: str | None = None, return_X_y: bool = Fals
     -------
     DataFrame or (X, y)
         Long frame: item_id, timestamp (or integer step), target and the card's covariates; labelled sequences have
-        label and split, and one column channel_0, channel_1, … where there are several. `.attrs` has name, kind, freq,
-        horizon, season_length, covariates and licence.
+        label and split, and one column channel_0, channel_1, … where there are several. `.attrs` has name, title, kind,
+        freq, horizon, season_length, covariates and licence.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def load_dataset(name: str, *, split: str | None = None, return_X_y: bool = Fals
         if return_X_y:
             return raw.arrays()
         frame = raw.to_frame()
-    facts = ("name", "kind", "freq", "horizon", "season_length", "licence")
+    facts = ("name", "title", "kind", "freq", "horizon", "season_length", "licence")
     frame.attrs = {fact: getattr(card, fact) for fact in facts} | {"covariates": list(card.covariates)}
     return frame
 

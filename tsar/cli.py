@@ -156,7 +156,7 @@ def _compare(args: argparse.Namespace) -> None:
     comparison = compare(
         models, df, _horizon(args, df), args.windows, step=args.step, refit=not args.no_refit, freq=args.freq,
         max_history=args.max_history, season_length=_season(args, df), progress=sys.stderr.isatty(),
-        title=df.attrs.get("name", Path(args.data).stem),
+        title=df.attrs.get("title", Path(args.data).stem),
     )  # fmt: skip
     table = comparison.to_frame()
     _note(f"compared {len(table)} forecasters on {len(comparison.last.history)} series", started)

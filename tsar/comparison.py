@@ -217,7 +217,7 @@ def compare(
     replications : int, default 1000
         Of the bootstrap over items (over origins, where there is one item).
     title : str, optional
-        What the data are, for the report; default the data set's name.
+        What the data are, for the report; default the data set's.
 
     Returns
     -------
@@ -252,7 +252,7 @@ def compare(
         raise errors[0]
     return Comparison(
         runs, places[-1], baseline, horizon, len(places), step or horizon, replications, random_state,
-        title=title if title is not None else str(getattr(df, "attrs", {}).get("name", "")),
+        title=title if title is not None else str(getattr(df, "attrs", {}).get("title", "")),
     )  # fmt: skip
 
 
