@@ -104,6 +104,8 @@ class Theta(ArrayState, _Theta):
     freq, bounds, on_error : as in `SeasonalNaive`
     """
 
+    engine = "statsmodels"
+
     def _fit(self, panel: Panel) -> Mapping[int, str]:
         series, season_N = self._clean(panel), panel.season_of()
         self.start_, self.freq_ = self._starts(panel), panel.freq
@@ -217,6 +219,8 @@ class AutoTheta(_Theta):
     ImportError
         At fit, without statsforecast; the message names the extra.
     """
+
+    engine = "statsforecast"
 
     def _fit(self, panel: Panel) -> Mapping[int, str]:
         import_extra("statsforecast.theta", "statsforecast", "AutoTheta")
