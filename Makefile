@@ -13,7 +13,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/tsar compare co2 --horizon 24 --report demo/report.html --plot demo/forecasts.png
+	$(BIN)/tsar forecast co2 --out demo/forecast.csv --plot demo/forecast.png
+	$(BIN)/tsar compare macrodata --report demo/report.html --plot demo/comparison.png
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not slow" -q
