@@ -104,7 +104,10 @@ def check_sampling(head: Head, token_width: int) -> None:
         mean_P = head.mean(h_BD[item : item + 1])[0]
         torch.testing.assert_close(mean_P, head.mean(h_BD)[item], rtol=1e-5, atol=1e-5)
         alone_PQ = head.quantiles(h_BD[item : item + 1], LEVELS)[0]
-        torch.testing.assert_close(alone_PQ, head.quantiles(h_BD, LEVELS)[item], rtol=1e-5, atol=1e-5)
+        together_PQ = head.quantiles(h_BD, LEVELS)[item]
+        torch.testing.assert_close(alone_PQ[:, 1:-1], together_PQ[:, 1:-1], rtol=1e-5, atol=1e-5)
+        # one in a thousand lies where the density is small, which magnifies the rounding of the hidden state's product
+        torch.testing.assert_close(alone_PQ, together_PQ, rtol=1e-4, atol=1e-4)
     assert head.spread == (together_SP.std(1).min().item() > 0)
 
 

@@ -1,8 +1,9 @@
 """The mixture head: K candidate tokens, each with its weight and spread, so that separate futures stay separate.
 
 A component is one multivariate Gaussian or Student t over the whole token, with its own location and scale for each
-value, relative to those of a linear base that all components share, and the correlation of `tsar.nn.dependence.Chain` (Bishop 1994, "Mixture density networks"; Student components as
-in Moirai, Woo et al. 2024, section 3.2). The joint density of any set of seen values is exact.
+value, relative to those of a linear base that all components share, and the correlation of `tsar.nn.dependence.Chain`
+(Bishop 1994, "Mixture density networks"; Student components as in Moirai, Woo et al. 2024, section 3.2). The joint
+density of any set of seen values is exact.
 
 Legend: B rows, N tokens, P token width, D core width, K components, Q levels.
 """
