@@ -68,7 +68,10 @@ def test_gradients_flow_only_where_the_mask_lets_them(mask: str) -> None:
     core = CoreConfig(width=WIDTH, depth=1, mask=mask).build()
     x_BND = torch.randn(1, 6, WIDTH, generator=rng(), requires_grad=True)
     h_BND = core(x_BND, grid([0, 0, 0, 1, 1, 1]))
-    rows = [torch.autograd.grad(h_BND[0, n].sum(), x_BND, retain_graph=True)[0][0].norm(dim=-1) > 0 for n in range(6)]
+    probe_D = torch.randn(WIDTH, generator=rng(1))  # the plain sum of a normalised vector is always 0
+    rows = [
+        torch.autograd.grad(h_BND[0, n] @ probe_D, x_BND, retain_graph=True)[0][0].norm(dim=-1) > 0 for n in range(6)
+    ]
     assert torch.equal(torch.stack(rows), expected(mask))
 
 

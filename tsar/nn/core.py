@@ -190,9 +190,9 @@ class Block(nn.Module):
     def __init__(self, config: CoreConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
-        self.mixer_norm = nn.RMSNorm(config.width)
+        self.mixer_norm = nn.LayerNorm(config.width, bias=False)
         self.mixer = config.mixer.build(config.width, config.mask)
-        self.ffn_norm = nn.RMSNorm(config.width)
+        self.ffn_norm = nn.LayerNorm(config.width, bias=False)
         self.ffn = config.ffn.build(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -213,7 +213,7 @@ class Core(nn.Module):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.depth))
-        self.norm = nn.RMSNorm(config.width) if config.depth else nn.Identity()
+        self.norm = nn.LayerNorm(config.width, bias=False) if config.depth else nn.Identity()
 
     def forward(
         self, x_BND: Tensor, at: Coordinates, cache: Cache | None = None, stats: list[Any] | None = None

@@ -2,7 +2,7 @@
 
 Paper: Liu et al., "iTransformer: Inverted Transformers Are Effective for Time Series Forecasting" (ICLR 2024).
 Words: variate tokens scaled by their window, bidirectional mask without positions, point head, direct.
-Departures: RMSNorm before each block instead of LayerNorm after it, SwiGLU instead of GELU.
+Departures: LayerNorm before each block instead of after it, SwiGLU instead of GELU.
 """
 
 from __future__ import annotations

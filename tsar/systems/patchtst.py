@@ -3,7 +3,7 @@
 Paper: Nie et al., "A Time Series is Worth 64 Words: Long-term Forecasting with Transformers" (ICLR 2023), the
 supervised PatchTST/64: lookback 512, patches of 16 every 8 steps, 3 blocks.
 Words: patch tokens scaled by their window (RevIN without its affine map), bidirectional mask, point head, direct.
-Departures: RMSNorm before each block instead of batch norm after it, rotary positions instead of learned ones, SwiGLU
+Departures: LayerNorm before each block instead of batch norm after it, rotary positions instead of learned ones, SwiGLU
 instead of GELU.
 """
 

@@ -67,7 +67,7 @@ class LinearMixer(nn.Module):
         self.heads, self.d, self.causal = config.heads, width // config.heads, causal
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.norm = nn.RMSNorm(self.d)
+        self.norm = nn.LayerNorm(self.d, bias=False)
         low, high = (torch.tensor(life).log2() for life in config.half_life)
         decay_H = 0.5 ** torch.linspace(-float(low), -float(high), self.heads).exp2()  # a^half_life = 1/2
         self.decay_logit_H = nn.Parameter(decay_H.logit())

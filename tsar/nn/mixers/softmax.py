@@ -30,7 +30,8 @@ class Softmax(Part):
     kv_heads : int, optional
         Key and value heads, shared by groups of query heads; `heads` by default.
     qk_norm : bool
-        Normalise queries and keys (keeps logits bounded, so bf16 and long training stay stable).
+        Normalise queries and keys, with a learned temperature per head (keeps logits bounded, so bf16 and long
+        training stay stable).
     rotary : bool
         Rotate queries and keys by their time (RoPE, Su et al. 2021); without it attention is blind to order.
     base : float
@@ -63,8 +64,8 @@ class Softmax(Part):
 class Shared(NamedTuple):
     """What all layers of one forward pass need."""
 
-    cos_BN1d: Tensor | None
-    sin_BN1d: Tensor | None
+    turn_BN1c: Tensor | None
+    """e^(i angle) of each token and each of the c = d / 2 pairs of a head."""
     see_BNM: Tensor | None
     same_BNM: Tensor | None
 
@@ -77,41 +78,42 @@ class SoftmaxMixer(nn.Module):
         self.config = config
         self.heads, self.groups = config.heads, config.kv_heads or config.heads
         self.d = width // self.heads
-        self.qkv = nn.Linear(width, (self.heads + 2 * self.groups) * self.d, bias=False)
+        self.entry = nn.Linear(width, (self.heads + 2 * self.groups) * self.d, bias=False)
         self.out = nn.Linear(self.heads * self.d, width, bias=False)
-        self.q_norm = nn.RMSNorm(self.d) if config.qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(self.d) if config.qk_norm else nn.Identity()
+        self.gain_H11 = nn.Parameter(torch.ones(self.heads, 1, 1)) if config.qk_norm else None
         self.bias_H2 = nn.Parameter(torch.zeros(self.heads, 2)) if config.variate_bias else None
 
     def share(self, at: Coordinates, keys: Coordinates, see_BNM: Tensor | None) -> Shared:
         """Compute rotary angles and masks once for all layers."""
-        cos = sin = same = None
+        turn = same = None
         if self.config.rotary:
-            half = torch.arange(0, self.d, 2, device=at.time_BN.device, dtype=torch.float32) / self.d
-            angle_BNd = at.time_BN[..., None].float() * self.config.base**-half
-            angle_BN1d = torch.cat([angle_BNd, angle_BNd], -1)[:, :, None]
-            cos, sin = angle_BN1d.cos(), angle_BN1d.sin()
+            part_c = torch.arange(0, self.d, 2, device=at.time_BN.device, dtype=torch.float32) / self.d
+            angle_BN1c = (at.time_BN[..., None].float() * self.config.base**-part_c)[:, :, None]
+            turn = torch.polar(torch.ones_like(angle_BN1c), angle_BN1c)
         if self.bias_H2 is not None:
             same = at.variate_BN[:, :, None] == keys.variate_BN[:, None, :]
-        return Shared(cos, sin, see_BNM, same)
+        return Shared(turn, see_BNM, same)
 
     def forward(self, x_BND: Tensor, shared: Shared, layer: int, cache: Cache | None = None) -> Tensor:
         """Return the mixed tokens, [B, N, D]."""
         B, N, _ = x_BND.shape
-        q, k, v = self.qkv(x_BND).split([self.heads * self.d, self.groups * self.d, self.groups * self.d], -1)
-        q_BNHd, k_BNGd = self.q_norm(q.view(B, N, -1, self.d)), self.k_norm(k.view(B, N, -1, self.d))
-        if shared.cos_BN1d is not None and shared.sin_BN1d is not None:
-            q_BNHd = rotate(q_BNHd, shared.cos_BN1d, shared.sin_BN1d)
-            k_BNGd = rotate(k_BNGd, shared.cos_BN1d, shared.sin_BN1d)
-        q_BHNd = q_BNHd.transpose(1, 2)
-        k_BGMd, v_BGMd = k_BNGd.transpose(1, 2), v.view(B, N, -1, self.d).transpose(1, 2)
+        qkv_BNXd = self.entry(x_BND).view(B, N, -1, self.d)  # X = H + 2 G heads
+        qk_BNXd, v_BNGd = qkv_BNXd.split([self.heads + self.groups, self.groups], 2)
+        if self.gain_H11 is not None:  # queries and keys of one length, and a learned temperature per head
+            qk_BNXd = F.layer_norm(qk_BNXd, (self.d,))
+        if shared.turn_BN1c is not None:
+            qk_BNXd = rotate(qk_BNXd, shared.turn_BN1c)
+        qk_BXNd = qk_BNXd.to(qkv_BNXd.dtype).transpose(1, 2)
+        q_BHNd, k_BGMd = qk_BXNd.split([self.heads, self.groups], 1)
+        v_BGMd = v_BNGd.transpose(1, 2)
         if cache is not None:
-            k_BGMd, v_BGMd = cache.append(layer, k_BGMd.to(v.dtype), v_BGMd)
-        y_BHNd = self.attend(q_BHNd.to(v.dtype), k_BGMd.to(v.dtype), v_BGMd, shared)
+            k_BGMd, v_BGMd = cache.append(layer, k_BGMd, v_BGMd)
+        scale = 1.0 if self.gain_H11 is None else self.gain_H11.to(q_BHNd.dtype)
+        y_BHNd = self.attend(q_BHNd * (scale * self.d**-0.5), k_BGMd, v_BGMd, shared)
         return self.out(y_BHNd.transpose(1, 2).reshape(B, N, -1))
 
     def attend(self, q_BHNd: Tensor, k_BGMd: Tensor, v_BGMd: Tensor, shared: Shared) -> Tensor:
-        """softmax(q k' / sqrt(d) + bias) v, with queries grouped over the key/value heads."""
+        """softmax(q k' + bias) v, with queries grouped over the key/value heads."""
         B, H, N, d = q_BHNd.shape
         G, M = k_BGMd.shape[1:3]
         see = None if shared.see_BNM is None else shared.see_BNM[:, None]
@@ -121,18 +123,23 @@ class SoftmaxMixer(nn.Module):
             bias = bias.to(q_BHNd.dtype) if see is None else bias.to(q_BHNd.dtype).masked_fill(~see, -torch.inf)
         if M > SHORT or q_BHNd.device.type != "cpu":
             mask = see if bias is None else bias
-            return F.scaled_dot_product_attention(q_BHNd, k_BGMd, v_BGMd, attn_mask=mask, enable_gqa=G != H)
-        if G != H:  # the query heads of a group become further queries of its one key/value head
-            k_BGMd, v_BGMd = (t.repeat_interleave(H // G, 1) for t in (k_BGMd, v_BGMd))
-        logits_XNM = torch.bmm((q_BHNd * d**-0.5).reshape(B * H, N, d), k_BGMd.reshape(B * H, M, d).transpose(1, 2))
+            return F.scaled_dot_product_attention(q_BHNd, k_BGMd, v_BGMd, attn_mask=mask, scale=1.0, enable_gqa=G != H)
+        if G != H:
+            k_BGMd, v_BGMd = (part.repeat_interleave(H // G, 1) for part in (k_BGMd, v_BGMd))
+        q_XNd, k_XMd, v_XMd = (part.reshape(B * H, -1, d) for part in (q_BHNd, k_BGMd, v_BGMd))
+        logits_XNM = torch.bmm(q_XNd, k_XMd.transpose(1, 2))
         if bias is not None:
             logits_XNM = (logits_XNM.view(B, H, N, M) + bias).view(B * H, N, M)
         elif see is not None:
             logits_XNM = logits_XNM.view(B, H, N, M).masked_fill(~see, -torch.inf).view(B * H, N, M)
-        return torch.bmm(logits_XNM.softmax(-1), v_BGMd.reshape(B * H, M, d)).view(B, H, N, d)
+        return torch.bmm(logits_XNM.softmax(-1), v_XMd).view(B, H, N, d)
 
 
-def rotate(x_BNHd: Tensor, cos_BN1d: Tensor, sin_BN1d: Tensor) -> Tensor:
-    """Rotate pairs (i, i + d/2) of each head by the token's angles."""
-    a, b = x_BNHd.chunk(2, -1)
-    return x_BNHd * cos_BN1d + torch.cat([-b, a], -1) * sin_BN1d
+def rotate(x_BNXd: Tensor, turn_BN1c: Tensor) -> Tensor:
+    """Rotate pairs (2i, 2i + 1) of each head by the token's angles."""
+    pair_BNXc2 = x_BNXd.float().unflatten(-1, (-1, 2))
+    if x_BNXd.device.type == "cpu":  # one complex product takes a quarter of the time of four real ones
+        return torch.view_as_real(torch.view_as_complex(pair_BNXc2) * turn_BN1c).flatten(-2)
+    a, b = pair_BNXc2.unbind(-1)
+    cos, sin = turn_BN1c.real, turn_BN1c.imag
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
