@@ -134,6 +134,12 @@ class Run:
         self.state.step += 1
         return loss
 
+    def reseed(self, seed: int) -> None:
+        """Seed the default generators; `torch.manual_seed` would queue a stack trace for every GPU not yet in use."""
+        torch.default_generator.manual_seed(seed)
+        for device in self.cuda:
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+
     def _gradient(self, batch: Any) -> Tensor:
         """Leave the gradient of the batch in the parameters and return its loss."""
         loss = self._backward(batch)
@@ -177,7 +183,7 @@ class Run:
         """Record the losses and remember the best weights."""
         value = None
         if validate is not None:
-            torch.manual_seed(seed)  # the same noise at every validation
+            self.reseed(seed)  # the same noise at every validation
             with torch.inference_mode(), self.autocast():
                 value = float(validate(self.kept.eval()))
             self.model.train()

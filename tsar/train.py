@@ -77,7 +77,7 @@ def train(
     with torch.random.fork_rng(devices=run.cuda), _bar(progress and run.rank == 0, config.max_steps, run.state) as bar:
         while run.state.step < config.max_steps and not (config.patience and run.state.stale >= config.patience):
             step = run.state.step
-            torch.manual_seed(_mix(seed, step, run.rank))
+            run.reseed(_mix(seed, step, run.rank))
             loss = run.advance(batches(step * run.world + run.rank))
             if bar is not None:
                 bar.update()

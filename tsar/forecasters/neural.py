@@ -74,6 +74,7 @@ class NeuralForecaster(Forecaster):
 
     Attributes
     ----------
+    system_ : System, the words and sizes as asked for
     model_ : TSAR
     features_ : Features, what the covariates' categories are
     training_ : Progress, the losses and the step whose weights were kept
@@ -161,7 +162,7 @@ class NeuralForecaster(Forecaster):
 
     def _take(self, model: TSAR) -> None:
         self.model_, self.features_, self.training_ = model.eval(), Features(), Progress()
-        self.items_, self.failed_ = (), {}
+        self.items_, self.failed_, self.system_ = (), {}, system_of(self.get_params(deep=False))
 
     def session(self, history: Any = None) -> Session:
         """Return a `Session` that appends observations to a history and forecasts without re-encoding the past.
@@ -177,10 +178,10 @@ class NeuralForecaster(Forecaster):
 
     def _check_options(self) -> None:
         super()._check_options()
-        self._system = system_of(self.get_params(deep=False))
+        self.system_ = system_of(self.get_params(deep=False))
 
     def _fit(self, panel: Panel) -> None:
-        system, options = self._system, self.get_params(deep=False)
+        system, options = self.system_, self.get_params(deep=False)
         seed = int(item_seeds(self.random_state, ["fit"])[0] % 2**31)
         roles = {"known": self.known, "past": self.past, "static": self.static}
         if both := [c for c in self.known if c in self.past]:
@@ -208,7 +209,9 @@ class NeuralForecaster(Forecaster):
 
     def _predict(self, panel: Panel, horizon: int, future: Mapping[str, NDArray[Any]]) -> Prediction:
         self._check_items(panel)
-        model = self.model_.to(self._device()).eval()
+        model = self.model_
+        if device_of(model) != self._device():
+            model = self.model_ = model.to(self._device())
         groups = self._groups(panel, dict(future))
         return read(model, groups, lambda paths: self._encoded(groups, paths), len(panel), horizon)
 
@@ -226,13 +229,10 @@ class NeuralForecaster(Forecaster):
         return groups_of(
             panel,
             self.features_,
-            joint=self._joint(),
+            joint=self.system_.multivariate,
             future=future,
             season=panel.season_of(self.season_length) if seasons else None,
         )
-
-    def _joint(self) -> bool:
-        return system_of(self.get_params(deep=False)).multivariate
 
     def _start(self, model: TSAR, groups: Groups, rows: NDArray[np.int64]) -> Rollout:
         with torch.inference_mode():
@@ -240,7 +240,7 @@ class NeuralForecaster(Forecaster):
 
     def _check_items(self, panel: Panel) -> None:
         """A joint model that knows its variates by their places forecasts those, and all of them, only."""
-        if not self._joint() or system_of(self.get_params(deep=False)).any_variates or not self.items_:
+        if not self.system_.multivariate or self.system_.any_variates or not self.items_:
             return
         if tuple(panel.ids) != self.items_:
             raise ValueError(
@@ -274,3 +274,4 @@ class NeuralForecaster(Forecaster):
         model.load_state_dict(weights)
         self.model_, self.features_ = model.eval(), Features.from_dict(values["features"])
         self.items_, self.training_ = tuple(values["items"]), Progress(**values["training"])
+        self.system_ = system_of(self.get_params(deep=False))
