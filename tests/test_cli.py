@@ -12,7 +12,7 @@ import pytest
 from tsar import naming
 from tsar.catalog import load_dataset
 from tsar.cli import main
-from tsar.files import read_table_file
+from tsar.files import read_table_file, whole_file
 
 
 @pytest.fixture
@@ -126,6 +126,17 @@ def test_model_names():
     with pytest.raises(ValueError, match="expected a name, or a call"):
         naming.parse("AR(12)")
     assert naming.build("SeasonalNaive(season_length=3)", known=()).season_length == 3
+
+
+def test_a_failed_write_keeps_the_old_file_and_devices_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(KeyError), whole_file(path) as part:
+        part.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+    with pytest.raises(ValueError, match="found something else"), whole_file(tmp_path):
+        pass
 
 
 def test_tables_are_read_as_they_are(tmp_path):

@@ -27,7 +27,7 @@ MORE = {
     "generate": ("tsar.sample", "train a generator of sequences and sample from it"),
 }
 COMPARED = ("AR", "AutoARIMA", "ETS", "Theta", "SeasonalNaive")
-EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError)
+EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -241,8 +241,10 @@ def _levels(text: str) -> tuple[float, ...]:
 
 
 def _save_figure(figure: Any, name: str) -> None:
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(name, dpi=150)
+    from tsar.files import whole_file
+
+    with whole_file(Path(name)) as part:
+        figure.savefig(part, dpi=150, format=Path(name).suffix[1:] or "png")
     _note(f"wrote {name}")
 
 
@@ -255,3 +257,7 @@ def _note(text: str, started: float | None = None) -> float:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     sys.stderr.write(f"tsar: {category.__name__}: {' '.join(str(message).split())}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

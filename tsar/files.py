@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -50,16 +52,25 @@ def read_table_file(path: Path) -> pd.DataFrame:
 
 
 def write_table_file(frame: pd.DataFrame, path: Path) -> None:
-    """Write a csv or parquet file in one step: an existing file is replaced by a complete one or kept."""
+    """Write a csv or parquet file, whole or not at all."""
     if not is_table(path.name):
         raise ValueError(f"{path}: expected a file that ends in one of {', '.join(TABLES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
+    with whole_file(path) as part:
         if path.name.lower().endswith(".parquet"):
             frame.to_parquet(part, index=False)
         else:
             frame.to_csv(part, index=False)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to that takes the place of `path` at the end: an error leaves what was there before."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file or a new name, found something else")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -14,6 +13,7 @@ import pandas as pd
 
 from tsar.charts import number, value_range
 from tsar.comparison import ALPHA, Comparison
+from tsar.files import whole_file
 from tsar.report_charts import calibration_chart, cost_chart, forecast_figure
 from tsar.scores import METRICS
 
@@ -34,13 +34,8 @@ ABOUT = {
 def write(comparison: Comparison, path: Path, items: Sequence[Any] | None = None) -> Path:
     """Write the page in one step; see `Comparison.to_html`."""
     text = page(comparison, items)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    try:
+    with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
