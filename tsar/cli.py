@@ -189,8 +189,10 @@ def _models(args: argparse.Namespace) -> None:
 def _data(args: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, str]]:
     """Read a file or data set, and the map from our column names back to those of --id, --time and --target."""
     from tsar.catalog import load_dataset
-    from tsar.files import is_table
+    from tsar.files import TABLES, is_table
 
+    if args.out and not args.out.lower().endswith(TABLES):  # said before the work, not after it
+        raise ValueError(f"--out {args.out}: expected a file that ends in one of {', '.join(TABLES)}")
     if is_table(args.data) or Path(args.data).is_file():
         df, names = _read(args.data, args)
     else:

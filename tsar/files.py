@@ -53,7 +53,7 @@ def read_table_file(path: Path) -> pd.DataFrame:
 
 def write_table_file(frame: pd.DataFrame, path: Path) -> None:
     """Write a csv or parquet file, whole or not at all."""
-    if not is_table(path.name):
+    if not path.name.lower().endswith(TABLES):
         raise ValueError(f"{path}: expected a file that ends in one of {', '.join(TABLES)}")
     with whole_file(path) as part:
         if path.name.lower().endswith(".parquet"):
