@@ -42,7 +42,7 @@ class Bins(Part):
         Half the range of uniform bins, scaled units.
     """
 
-    bins: int = 128
+    bins: int = 64
     spacing: str = "quantile"
     limit: float = 6.0
 
