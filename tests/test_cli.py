@@ -84,7 +84,7 @@ def test_lists(capsys):
         (["forecast", "IN", "--horizon", "x"], "invalid int value"),
         (["forecast", "IN", "--horizon", "3", "--model", "Naif"], "did you mean 'Naive'"),
         (["forecast", "IN", "--horizon", "3", "--model", "Naive(window=3)"], "Naive: unknown option 'window'"),
-        (["forecast", "IN", "--horizon", "3", "--model", "Naive(open('x'))"], "expected a name, or a call"),
+        (["forecast", "IN", "--horizon", "3", "--model", "Naive(open('x'))"], "unknown model 'open'"),
         (["forecast", "IN", "--horizon", "3", "--model", "Naive", "--levels", "0.5,2"], "between 0 and 1"),
         (["forecast", "IN", "--horizon", "3", "--target", "z"], "expected a column 'z'"),
         (["forecast", "IN", "--horizon", "3", "--model", "Naive", "--out", "x.xls"], "x.xls"),
@@ -121,11 +121,21 @@ def test_starting_is_light():
 
 
 def test_model_names():
-    assert naming.parse("AR(lags=[1, 12], trend='c')") == ("AR", {"lags": [1, 12], "trend": "c"})
-    assert naming.parse("Naive()") == ("Naive", {})
-    with pytest.raises(ValueError, match="expected a name, or a call"):
-        naming.parse("AR(12)")
+    assert naming.build("AR(lags=[1, 12], trend='c')").lags == [1, 12]
+    assert naming.build("AR(12)").lags == 12
     assert naming.build("SeasonalNaive(season_length=3)", known=()).season_length == 3
+    both = naming.build("Ensemble([AR(lags=2), Naive], weights=(0.5, 0.5))")
+    assert [type(f).__name__ for f in both.forecasters] == ["AR", "Naive"] and both.forecasters[0].lags == 2
+    for text, message in {
+        "AR(**{'lags': 1})": "expected a name of `tsar models`, or a call",
+        "AR(": "or a call such as",
+        "os.system('x')": "or a call such as",
+        "AR(lags=1 + open)": "no option",
+        "Conformal": "Conformal: .*missing",
+        "AR(lags=print('x'))": "unknown model 'print'",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            naming.build(text)
 
 
 def test_a_failed_write_keeps_the_old_file_and_devices_are_refused(tmp_path):

@@ -30,7 +30,7 @@ def build(text: str, **options: Any) -> Forecaster:
     ----------
     text : str
         A class of `classes()` or a system of `systems()`, with options as in Python where there are some
-        ("AR(lags=[1, 12])"), bundled weights, or the folder of a saved forecaster or of weights.
+        ("AR(lags=[1, 12])", "Conformal(AR)"), bundled weights, or the folder of a saved forecaster or of weights.
     **options
         More options; what is None or empty is left out, and `text` goes before.
 
@@ -46,8 +46,13 @@ def build(text: str, **options: Any) -> Forecaster:
         return tsar.load(path) if read_config(path).get("format") == FORMAT else tsar.from_pretrained(text)
     if text in weights():
         return tsar.from_pretrained(text)
-    name, given = parse(text)
-    given = {key: value for key, value in options.items() if value not in (None, ())} | given
+    return _build(_parse(text), {key: value for key, value in options.items() if value not in (None, ())})
+
+
+def _build(node: ast.expr, options: dict[str, Any]) -> Forecaster:
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    name = ast.unparse(call.func)
+    given = options | {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
     if name in classes():
         kind = getattr(tsar, name)
     elif name in systems():
@@ -57,24 +62,39 @@ def build(text: str, **options: Any) -> Forecaster:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"unknown model {name!r}: expected one of the {len(known)} of `tsar models`{hint}")
-    accepted = [p for p in inspect.signature(kind).parameters if p != "self"]
+    accepted = list(inspect.signature(kind).parameters)
     if unknown := [key for key in given if key not in accepted]:
         raise ValueError(f"{name}: unknown option {unknown[0]!r}, expected some of {', '.join(accepted)}")
-    return kind(**given)
-
-
-def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """Split "AR(lags=12)" into a name and literal options; anything that is not a literal is an error."""
-    head, bracket, _ = text.partition("(")
-    if not bracket:
-        return text.strip(), {}
     try:
-        call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
-            raise ValueError("positional")
-        return head.strip(), {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError):
-        raise ValueError(f"model {text!r}: expected a name, or a call such as AR(lags=12, trend='c')") from None
+        return kind(*[_value(value) for value in call.args], **given)
+    except TypeError as error:  # a missing option, or more of them than there are
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _value(node: ast.expr) -> Any:
+    """Value of an option: a literal, a forecaster, or a list of these; nothing else is evaluated."""
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(element) for element in node.elts]
+    if isinstance(node, ast.Name | ast.Call):
+        return _build(node, {})
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)!r} is no option: expected a literal or a forecaster") from None
+
+
+def _parse(text: str) -> ast.expr:
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        node = None
+    named = node.func if isinstance(node, ast.Call) else node
+    if isinstance(named, ast.Name) and all(k.arg for k in getattr(node, "keywords", ())):
+        assert node is not None
+        return node
+    known = [*classes(), *weights(), *systems()]
+    hint = f"; did you mean {near[0]!r}?" if (near := get_close_matches(text, known, n=1)) else ""
+    raise ValueError(f"model {text!r}: expected a name of `tsar models`, or a call such as AR(lags=12){hint}")
 
 
 def classes() -> list[str]:
