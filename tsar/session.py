@@ -78,7 +78,7 @@ class Session:
         self._places: dict[tuple[int, tuple[str, ...]], _Place] = {}
 
     def append(self, new: Any) -> Self:
-        """Append observations; nothing is encoded until a forecast asks for it.
+        """Append observations; nothing is encoded until `forecast` or `encode` asks for it.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class Session:
             For an item the session does not hold, or a time that is not after the item's end.
         """
         old = self.panel
-        fresh = self._forecaster._read(new, old.freq if old.stamped else None, None)
+        fresh = self._forecaster._read(new, old.freq, None)
         if fresh.stamped != old.stamped:
             raise ValueError(f"expected times of type {old.times.dtype} as in the history, found {fresh.times.dtype}")
         place = {item: i for i, item in enumerate(old.ids)}
@@ -129,6 +129,13 @@ class Session:
         self.cost = Cost(0, 0)
         seed = seed_root(random_state)
         return self._forecaster._forecast(self.panel, horizon, covariates, checked, num_samples, seed)
+
+    def encode(self) -> Cost:
+        """Take in now what was appended, so that the next forecast need not; return what it cost."""
+        self.cost = Cost(0, 0)
+        for _ in self._encoded(self._forecaster._groups(self.panel), 1):
+            pass
+        return self.cost
 
     def save(self, path: str | Path) -> None:
         """Write model and history to a folder; caches are not written, so the first forecast after `load` encodes."""

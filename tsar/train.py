@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -94,8 +93,14 @@ def train(
 
 
 def _mix(*numbers: int) -> int:
-    """One seed from several numbers, the same on every platform."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    """One seed from several numbers: a step of splitmix64 (Steele et al. 2014) for each."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed + number + 1) * 0x9E3779B97F4A7C15 & 0xFFFF_FFFF_FFFF_FFFF
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFF_FFFF_FFFF_FFFF
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & 0xFFFF_FFFF_FFFF_FFFF
+        mixed ^= mixed >> 31
+    return mixed >> 1
 
 
 @contextmanager

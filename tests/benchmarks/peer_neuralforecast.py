@@ -15,10 +15,10 @@ import pandas as pd
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
-from pytorch_lightning.callbacks import Callback  # noqa: E402
 from neuralforecast import NeuralForecast  # noqa: E402
 from neuralforecast.losses.pytorch import MSE  # noqa: E402
 from neuralforecast.models import DLinear, NLinear, PatchTST, iTransformer  # noqa: E402
+from pytorch_lightning.callbacks import Callback  # noqa: E402
 
 SIZES = {"h": 96, "input_size": 512, "loss": MSE(), "windows_batch_size": 32, "learning_rate": 1e-4}
 CORE = {"hidden_size": 128, "n_heads": 16, "dropout": 0.0}

@@ -12,7 +12,7 @@ from tsar.systems import System
 from tsar.tokenizers.variate import Variate
 from tsar.train_config import TrainConfig
 
-TRAIN = TrainConfig(max_steps=500, learning_rate=1e-4, weight_decay=0.0, patience=3)
+TRAIN = TrainConfig(max_steps=500, learning_rate=1e-4, weight_decay=0.0, clip=0.0, patience=3)
 
 SYSTEM = System(
     tokenizer=Variate(norm="mean_abs", joint=False),
