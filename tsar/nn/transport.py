@@ -19,7 +19,7 @@ from torch import Tensor
 from tsar.nn import noise
 from tsar.nn.head import Head, level_tensor
 
-ROWS = 4096  # rows that go through a head's network at once
+ROWS = 1024  # rows that go through a network at once: what its wide modulations still fit the cache with
 TAIL = 0.05  # the outer part of the draws that an exponential tail is fitted to
 
 
