@@ -115,3 +115,14 @@ def test_what_does_not_continue_is_refused(model):
     with pytest.raises(ValueError, match="item 'c' is not in this session"):
         session.append(frame("c", 150, 152))
     assert len(session.panel.values) == 300, "a refused append changes nothing"
+
+
+def test_a_classical_forecaster_reads_its_history_again():
+    from tsar.forecasters.naive import SeasonalNaive
+
+    model = SeasonalNaive().fit(frame("ab", 0, 150))
+    session = Session(model, model.history_)
+    session.append(frame("ab", 150, 170))
+    expected = SeasonalNaive().fit(frame("ab", 0, 170)).predict(5)
+    np.testing.assert_allclose(session.forecast(5).mean, expected.mean)
+    assert session.cost == (0, 2)

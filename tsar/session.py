@@ -29,7 +29,7 @@ from tsar.seeds import seed_root
 from tsar.tokens import Window
 
 if TYPE_CHECKING:
-    from tsar.forecasters.neural import NeuralForecaster
+    from tsar.forecasters.base import Forecaster
     from tsar.groups import Groups
 
 COHORT = 32  # groups encoded together
@@ -64,17 +64,20 @@ class Session:
 
     Parameters
     ----------
-    forecaster : NeuralForecaster
-        Fitted; it stays as it is.
+    forecaster : Forecaster
+        Fitted; it stays as it is. Only a `NeuralForecaster` whose model streams has anything to keep; others read the
+        history again at each forecast, and `cost` says so.
     history : Panel
         Where the session starts.
     """
 
-    def __init__(self, forecaster: NeuralForecaster, history: Panel) -> None:
+    def __init__(self, forecaster: Forecaster, history: Panel) -> None:
         self.panel = history
         self.cost = Cost(0, 0)
-        self._forecaster = copy.copy(forecaster)
-        self._forecaster._encoded = self._encoded  # type: ignore[method-assign]
+        self._forecaster: Any = copy.copy(forecaster)
+        self._keeps = hasattr(forecaster, "_encoded")
+        if self._keeps:
+            self._forecaster._encoded = self._encoded
         self._places: dict[tuple[int, tuple[str, ...]], _Place] = {}
 
     def append(self, new: Any) -> Self:
@@ -126,15 +129,17 @@ class Session:
 
         horizon, checked = check_horizon(horizon), check_levels(levels)
         covariates = self.panel.read_future(future, horizon, tuple(self._forecaster.known))
-        self.cost = Cost(0, 0)
+        self.cost = Cost(0, 0 if self._keeps else len(self.panel))
         seed = seed_root(random_state)
-        return self._forecaster._forecast(self.panel, horizon, covariates, checked, num_samples, seed)
+        forecast: Forecast = self._forecaster._forecast(self.panel, horizon, covariates, checked, num_samples, seed)
+        return forecast
 
     def encode(self) -> Cost:
         """Take in now what was appended, so that the next forecast need not; return what it cost."""
         self.cost = Cost(0, 0)
-        for _ in self._encoded(self._forecaster._groups(self.panel), 1):
-            pass
+        if self._keeps:
+            for _ in self._encoded(self._forecaster._groups(self.panel), 1):
+                pass
         return self.cost
 
     def save(self, path: str | Path) -> None:
@@ -144,11 +149,12 @@ class Session:
         saved.save(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Session:
+    def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote."""
-        from tsar.forecasters.neural import NeuralForecaster
+        from tsar.forecasters.store import load
 
-        return NeuralForecaster.load(path).session()
+        forecaster = load(path)
+        return cls(forecaster, forecaster.history_)
 
     def _encoded(self, groups: Groups, paths: int) -> Iterator[tuple[Rollout, NDArray[np.int64]]]:
         """Encoded contexts of all groups, cohort by cohort: what `NeuralForecaster` asks for."""
@@ -167,7 +173,8 @@ class Session:
         per_time = len(rows) * groups.variates
         if not model.streams:
             self._pay(per_time * model.tokenizer.count(model.context), len(rows))
-            return self._forecaster._start(model, groups, rows)
+            whole: Rollout = self._forecaster._start(model, groups, rows)
+            return whole
         start = start_of(model, length)
         # A token carries the known covariates of the steps ahead of it: it is kept only once those steps were observed.
         waiting = -(-model.reach // step) * step if groups.known_KT is not None else 0
