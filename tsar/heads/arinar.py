@@ -117,7 +117,7 @@ class ArinarHead(Transport):
 
     def transport(self, z_BRP: Tensor, h_BD: Tensor) -> Tensor:
         """Draw the values in turn: a component by the first noise, a place in it by the second."""
-        u_BP1 = torch.special.ndtr(z_BRP[:, 0, :, None])
+        u_BP1 = 0.5 + 0.5 * torch.erf(z_BRP[:, 0, :, None] / math.sqrt(2))
         y_BP = torch.zeros_like(z_BRP[:, 0])
         seen_BP = torch.ones_like(y_BP, dtype=torch.bool)
         for place in range(self.token_width):

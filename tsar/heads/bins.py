@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tsar.nn import noise
 from tsar.nn.dependence import Chain, gradient_only
-from tsar.nn.head import Head, level_tensor, mean_over_seen, project
+from tsar.nn.head import Head, double, level_tensor, mean_over_seen, project
 from tsar.part import Part
 
 SPACINGS = ("quantile", "uniform")
@@ -117,9 +117,10 @@ class BinsHead(Head):
         bin_, share, log_density = self._place(x)
         at = log_mass.gather(-1, bin_[..., None])[..., 0]
         with torch.no_grad():
-            mass = log_mass.double().exp()
-            below = mass.cumsum(-1).gather(-1, bin_[..., None])[..., 0] - at.double().exp() * (1 - share)
-            z = torch.special.ndtri(below.clamp(MARGIN, 1 - MARGIN)).float()
+            mass = double(log_mass).exp()
+            below = mass.cumsum(-1).gather(-1, bin_[..., None].to(mass.device))[..., 0]
+            below = below - double(at).exp() * (1 - double(share))
+            z = torch.special.ndtri(below.clamp(MARGIN, 1 - MARGIN)).float().to(x.device)
         return at + log_density, z
 
     def loss(self, h_BND: Tensor, x_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -137,25 +138,29 @@ class BinsHead(Head):
 
     def _inverse(self, log_mass_BPK: Tensor, u_BPQ: Tensor) -> Tensor:
         """Values whose distribution function is u (float64), [B, P, Q]."""
-        mass_BPK = log_mass_BPK.double().exp()
+        mass_BPK = double(log_mass_BPK).exp()
         top_BPK = mass_BPK.cumsum(-1)
         top_BPK = top_BPK / top_BPK[..., -1:]
-        u_BPQ = u_BPQ.clamp(MARGIN, 1 - MARGIN)
+        u_BPQ = double(u_BPQ).clamp(MARGIN, 1 - MARGIN)
         bin_BPQ = torch.searchsorted(top_BPK, u_BPQ).clamp(max=len(self.edge))
         mass_BPQ = mass_BPK.gather(-1, bin_BPQ)
         rest_BPQ = (top_BPK.gather(-1, bin_BPQ) - u_BPQ) / mass_BPQ  # part of the bin's mass above u
-        last, (tail_left, tail_right) = len(self.edge), self._tails().double()
-        edge = self.edge.double()
+        last, (tail_left, tail_right) = len(self.edge), double(self._tails())
+        edge = double(self.edge)
         left, right = edge[(bin_BPQ - 1).clamp(min=0)], edge[bin_BPQ.clamp(max=last - 1)]
         inner_BPQ = right - rest_BPQ.clamp(0, 1) * (right - left)
         lower_BPQ = edge[0] + tail_left * torch.log((1 - rest_BPQ).clamp(MARGIN, 1))
         upper_BPQ = edge[-1] - tail_right * torch.log(rest_BPQ.clamp(MARGIN, 1))
-        return torch.where(bin_BPQ == 0, lower_BPQ, torch.where(bin_BPQ == last, upper_BPQ, inner_BPQ)).float()
+        return (
+            torch.where(bin_BPQ == 0, lower_BPQ, torch.where(bin_BPQ == last, upper_BPQ, inner_BPQ))
+            .float()
+            .to(log_mass_BPK.device)
+        )
 
     def sample(self, h_BD: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw one token per row, [B, P], by the inverse distribution function; see `Head.sample`."""
         z_BP = self.chain(noise.normal(generators, h_BD, self.token_width))
-        return self._inverse(self._log_mass(h_BD), torch.special.ndtr(z_BP.double())[..., None])[..., 0]
+        return self._inverse(self._log_mass(h_BD), torch.special.ndtr(double(z_BP))[..., None])[..., 0]
 
     def mean(self, h_BD: Tensor) -> Tensor:
         """Return the mean of each value, tails included, [B, P]."""
@@ -166,5 +171,5 @@ class BinsHead(Head):
     def quantiles(self, h_BD: Tensor, levels: Sequence[float]) -> Tensor:
         """Return the marginal quantiles at any levels, [B, P, Q]."""
         log_mass_BPK = self._log_mass(h_BD)
-        level_Q = level_tensor(levels, h_BD).double()
+        level_Q = double(level_tensor(levels, h_BD))
         return self._inverse(log_mass_BPK, level_Q.expand(*log_mass_BPK.shape[:-1], -1).contiguous())

@@ -85,7 +85,7 @@ class FlowHead(Denoiser):
         y_RBNP = y_BNP.expand(self.config.repeats, *y_BNP.shape)
         e_RBNP = noise.like(y_RBNP, generator)
         u_K1, index_RBN = noise.times(TIMES, y_RBNP[..., 0], generator)
-        t_K1 = torch.sigmoid(torch.special.ndtri(u_K1))  # logit-normal: most work is in the middle
+        t_K1 = torch.sigmoid(torch.logit(u_K1) / 1.7)  # nearly logit-normal: most work is in the middle
         t_RBN1 = t_K1[index_RBN]
         at_RBNP = (1 - t_RBN1) * e_RBNP + t_RBN1 * y_RBNP
         modulation_RBNM = self.net.condition(h_BND) + self.net.level(t_K1)[index_RBN]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tsar.nn import noise
 from tsar.nn.denoiser import linear_base
 from tsar.nn.dependence import Chain
-from tsar.nn.head import Head, level_tensor, project
+from tsar.nn.head import Head, double, level_tensor, project
 from tsar.part import Part
 
 KINDS = ("gaussian", "student_t")
@@ -134,10 +134,10 @@ class MixtureHead(Head):
     def quantiles(self, h_BD: Tensor, levels: Sequence[float]) -> Tensor:
         """Return the marginal quantiles at any levels, [B, P, Q], by bisection of the mixture's distribution."""
         log_weight_BK, loc_BKP, scale_BKP, df_BK = self._terms(h_BD)
-        weight_B1KQ = log_weight_BK.double().exp()[:, None, :, None]
-        loc_BPK1, scale_BPK1 = (v.double().transpose(1, 2)[..., None] for v in (loc_BKP, scale_BKP))
-        df_B1K1 = df_BK.double()[:, None, :, None]
-        level_Q = level_tensor(levels, h_BD).double()
+        weight_B1KQ = double(log_weight_BK).exp()[:, None, :, None]
+        loc_BPK1, scale_BPK1 = (double(v).transpose(1, 2)[..., None] for v in (loc_BKP, scale_BKP))
+        df_B1K1 = double(df_BK)[:, None, :, None]
+        level_Q = double(level_tensor(levels, h_BD))
         component_BPKQ = loc_BPK1 + scale_BPK1 * self._unit_quantile(level_Q, df_B1K1)
         low_BPQ, high_BPQ = component_BPKQ.amin(2), component_BPKQ.amax(2)  # the mixture's quantile lies between
         for _ in range(BISECTIONS):
@@ -146,7 +146,7 @@ class MixtureHead(Head):
             below_BPQ = (weight_B1KQ * self._unit_cdf(z_BPKQ, df_B1K1)).sum(2) < level_Q
             low_BPQ = torch.where(below_BPQ, middle_BPQ, low_BPQ)
             high_BPQ = torch.where(below_BPQ, high_BPQ, middle_BPQ)
-        return ((low_BPQ + high_BPQ) / 2).float()
+        return ((low_BPQ + high_BPQ) / 2).float().to(h_BD.device)
 
     def _unit_cdf(self, z: Tensor, df: Tensor) -> Tensor:
         if not self.student:
@@ -160,4 +160,4 @@ class MixtureHead(Head):
 
 
 def _numpy(value: Tensor) -> np.ndarray:
-    return value.detach().double().cpu().numpy()
+    return value.detach().cpu().double().numpy()

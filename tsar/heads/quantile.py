@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tsar.nn import noise
 from tsar.nn.dependence import Chain, gradient_only
-from tsar.nn.head import Head, level_tensor, mean_over_seen, project
+from tsar.nn.head import Head, double, level_tensor, mean_over_seen, project
 from tsar.part import Part
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -119,7 +119,7 @@ class QuantileHead(Head):
 
     def quantiles(self, h_BD: Tensor, levels: Sequence[float]) -> Tensor:
         """Return the quantiles at any levels, [B, P, Q]; at a trained level exactly the trained one."""
-        z_Q = torch.special.ndtri(level_tensor(levels, h_BD).double()).float()
+        z_Q = torch.special.ndtri(double(level_tensor(levels, h_BD))).float().to(h_BD.device)
         value_BPK = self._values(h_BD)
         return _value(z_Q.expand(*value_BPK.shape[:-1], -1), value_BPK, self.score_K)
 

@@ -100,7 +100,7 @@ class StudentTHead(Head):
         z_BP = self.chain(noise.normal(generators, h_BD, self.token_width))
         # chi-square by its inverse: smooth in df, so that rounding in a batch never flips a rejection step
         u_B1 = noise.uniform(generators, h_BD, 1).clamp(min=1e-7)
-        half_chi2 = special.gammaincinv(df_B1.detach().double().cpu().numpy() / 2, u_B1.double().cpu().numpy())
+        half_chi2 = special.gammaincinv(df_B1.detach().cpu().double().numpy() / 2, u_B1.cpu().double().numpy())
         chi2_B1 = 2 * torch.as_tensor(half_chi2, dtype=torch.float32, device=h_BD.device)
         return loc_BP + scale_BP * z_BP * (df_B1 / chi2_B1.clamp(min=1e-6)).sqrt()
 
@@ -111,6 +111,6 @@ class StudentTHead(Head):
     def quantiles(self, h_BD: Tensor, levels: Sequence[float]) -> Tensor:
         """Return the marginal quantiles at any levels, [B, P, Q]."""
         loc_BP, scale_BP, df_B1 = self._terms(h_BD)
-        level_Q = level_tensor(levels, h_BD).double().cpu().numpy()
-        t_BQ = torch.as_tensor(special.stdtrit(df_B1.detach().double().cpu().numpy(), level_Q)).to(loc_BP)
+        level_Q = level_tensor(levels, h_BD).cpu().double().numpy()
+        t_BQ = torch.as_tensor(special.stdtrit(df_B1.detach().cpu().double().numpy(), level_Q)).float().to(loc_BP)
         return loc_BP[..., None] + scale_BP[..., None] * t_BQ[:, None, :]

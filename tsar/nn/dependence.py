@@ -59,7 +59,8 @@ class Chain(nn.Module):
         factor_PP = torch.where(gap_PP >= 0, rho ** gap_PP.clamp(min=0).float(), 0.0)
         step = (1 - rho.square()).sqrt()
         scale_P = torch.where(place_P == 0, 1.0, step)
-        return (e_BP * scale_P) @ factor_PP.T
+        with torch.autocast(e_BP.device.type, enabled=False):
+            return (e_BP * scale_P) @ factor_PP.T
 
 
 def gradient_only(value: Tensor) -> Tensor:

@@ -89,3 +89,8 @@ def level_tensor(levels: Sequence[float], like: Tensor) -> Tensor:
     if level_Q.ndim != 1 or not bool(((level_Q > 0) & (level_Q < 1)).all()):
         raise ValueError(f"quantile levels must be a list of numbers strictly between 0 and 1, found {levels}")
     return level_Q
+
+
+def double(x: Tensor) -> Tensor:
+    """Return `x` in float64, on the CPU where its device (mps) has none."""
+    return x.cpu().double() if x.device.type == "mps" else x.double()
