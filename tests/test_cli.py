@@ -58,11 +58,12 @@ def test_a_wide_file_and_a_picture(table, tmp_path, capsys):
 def test_compare_a_named_set(tmp_path, capsys):
     report, board = tmp_path / "report.html", tmp_path / "board.csv"
     argv = ["compare", "macrodata", "--models", "Drift", "Naive", "--windows", "2", "--items", "9"]
-    assert main([*argv, "--report", str(report), "--out", str(board)]) == 0
+    assert main([*argv, "--report", str(report), "--show", "cpi", "--out", str(board)]) == 0
     said = capsys.readouterr()
     assert "SeasonalNaive" in said.out and "verdict" in said.out and f"wrote {report}" in said.err
     assert pd.read_csv(board)["model"].tolist()[0] == "Drift"
-    assert report.read_text().startswith("<!doctype html>")
+    page = report.read_text()
+    assert page.startswith("<!doctype html>") and page.count("<figure>") == 1 and "<h3>cpi</h3>" in page
 
 
 def test_lists(capsys):

@@ -84,6 +84,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     many.add_argument("--no-refit", action="store_true", help="fit once, at the first origin")
     many.add_argument("--max-history", type=int, metavar="L", help="show only the last L steps before an origin")
     many.add_argument("--report", metavar="FILE", help="write a self-contained html page")
+    many.add_argument("--show", type=_words, metavar="ITEM,…", help="whose forecasts the page draws, default four")
     many.add_argument("--out", metavar="FILE", help="write the leaderboard to a csv or parquet file")
     many.add_argument("--plot", metavar="FILE", help="draw the comparison to a png, svg or pdf file")
     many.set_defaults(run=_compare)
@@ -168,7 +169,8 @@ def _compare(args: argparse.Namespace) -> None:
     if args.plot:
         _save_figure(comparison.plot(), args.plot)
     if args.report:
-        comparison.to_html(args.report)
+        ids = {str(item): item for item in comparison.last.history.ids}
+        comparison.to_html(args.report, items=args.show and [ids.get(item, item) for item in args.show])
         _note(f"wrote {args.report}: open it in a browser")
 
 

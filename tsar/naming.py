@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tsar.forecasters.base import Forecaster
 
 PREFERRED = "tsar-small"
-CLASSICAL = "Theta(on_error='fallback')"
+CLASSICAL = "AutoARIMA(on_error='fallback')"
 
 
 def default() -> str:
