@@ -141,11 +141,12 @@ class ARTree(InSample, Forecaster):
         x_RC = self._seen(lags_RP, last_R, size)
         if self.known:
             x_RC = np.concatenate([x_RC, self._columns(panel)[panel.offsets[i] : panel.offsets[i + 1]][top:]], 1)
-        return x_RC[whole_R], (y_L[top:] - last_R)[whole_R] / size, np.flatnonzero(whole_R) + top
+        return x_RC[whole_R], (y_L[top:] - last_R)[whole_R] / (size or 1.0), np.flatnonzero(whole_R) + top
 
     @staticmethod
     def _seen(lags_RP: np.ndarray, last_R: np.ndarray, size: Any) -> np.ndarray:
-        return (lags_RP - last_R[:, None]) / (size if np.ndim(size) == 0 else size[:, None])
+        unit = np.where(np.asarray(size) > 0, size, 1.0)
+        return (lags_RP - last_R[:, None]) / (unit if unit.ndim == 0 else unit[:, None])
 
     def _predict(self, panel: Panel, horizon: int, future: Mapping[str, np.ndarray]) -> Prediction:
         place_N, top = self._places(panel), int(self.lags_[-1])
@@ -190,7 +191,8 @@ class _Rolled:
 
     @cached_property
     def drawn_NSH(self) -> np.ndarray:
-        draws_SH = np.random.default_rng(0).random((_PATHS, self.horizon))  # the same for every item
+        strata_SH = np.tile(np.arange(_PATHS)[:, None], self.horizon)  # the same for every item, evenly spread
+        draws_SH = (np.random.default_rng(0).permuted(strata_SH, axis=0) + 0.5) / _PATHS
         return self.forward(np.broadcast_to(draws_SH, (len(self.recent_NP), *draws_SH.shape)))
 
     def forward(self, uniform_NSH: np.ndarray | None) -> np.ndarray:
@@ -223,10 +225,9 @@ def _one_thread() -> threadpool_limits:
 
 
 def _step_size(y_L: np.ndarray, relative: bool) -> float:
-    """Unit of an item: the mean size of its one-step changes, or 1 where levels are kept."""
+    """Unit of an item: the mean size of its one-step changes, zero if it never changes, or 1 where levels are kept."""
     change = np.abs(np.diff(y_L[~np.isnan(y_L)])) if relative else np.ones(1)
-    size = float(change.mean()) if len(change) else 1.0
-    return size if np.isfinite(size) and size > 0 else 1.0
+    return float(change.mean()) if len(change) else 0.0
 
 
 def _filled(recent_P: np.ndarray, y_L: np.ndarray) -> np.ndarray:

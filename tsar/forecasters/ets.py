@@ -13,6 +13,7 @@ import numpy as np
 from tsar.forecasters.ets_smoothing import Learned, Smoothing
 from tsar.forecasters.ets_states import Form
 from tsar.forecasters.extras import import_extra
+from tsar.forecasters.gaps import quietly, unit_of
 
 
 class ETS(Smoothing):
@@ -84,7 +85,8 @@ def _estimate(
         seasonal_periods=season if seasonal else None,
         initialization_method="estimated" if season <= 12 else "heuristic",  # a long season has too many states
     )
-    result = model.fit(disp=False)
+    with quietly():
+        result = model.fit(disp=False)
     code = {None: "N", "add": "A", "mul": "M"}
     form = Form(code[error], code[trend], code[seasonal])
     weights_W = np.array(
@@ -103,7 +105,7 @@ def _estimate(
     first_Z = np.concatenate([[result.initial_level * size, slope], profile_Z])
     if not np.isfinite(first_Z.sum() + weights_W.sum() + sigma):
         raise ValueError(f"statsmodels found no finite estimate of {form} for {len(y_L)} values")
-    return Learned(form, weights_W, first_Z, float(sigma))
+    return Learned(form, weights_W, first_Z, float(sigma), bool(result.mle_retvals["converged"]))
 
 
 class AutoETS(Smoothing):
@@ -173,14 +175,20 @@ class AutoETS(Smoothing):
 def _choose(y_L: np.ndarray, season: int, model: str, damped: bool | None) -> Learned:
     from statsforecast.ets import ets_f
 
-    try:  # it has no seasons of more than 24 steps
-        found = ets_f(y_L, m=season if season <= 24 else 1, model=model, damped=damped)
+    unit = unit_of(y_L)
+    try:
+        with quietly():  # it has no seasons of more than 24 steps
+            found = ets_f(y_L / unit, m=season if season <= 24 else 1, model=model, damped=damped)
     except NotImplementedError as reason:
         raise ValueError(f"statsforecast has no ETS for {len(y_L)} values: {reason}") from reason
+    if "components" not in found:
+        raise ValueError(f"statsforecast has no ETS for {len(y_L)} values")
     error, trend, seasonal, is_damped = found["components"]
     form, last_Z = Form(error, trend, seasonal), np.asarray(found["states"])[0]
     alpha, beta, gamma, phi = np.nan_to_num(np.asarray(found["par"][:4], "f8"))
     profile = last_Z[1 + (trend != "N") :][::-1] if seasonal != "N" else np.zeros(1)
-    first_Z = np.concatenate([last_Z[:1], last_Z[1:2] if trend != "N" else [0.0], profile])
+    units = [unit, unit if trend == "A" else 1.0, *[unit if seasonal == "A" else 1.0] * len(profile)]
+    first_Z = np.concatenate([last_Z[:1], last_Z[1:2] if trend != "N" else [0.0], profile]) * units
     weights_W = np.array([alpha, beta, gamma, phi if is_damped == "D" else 1.0])
-    return Learned(form, weights_W, first_Z, float(np.sqrt(found["sigma2"])))
+    sigma = float(np.sqrt(found["sigma2"])) * (unit if error == "A" else 1.0)
+    return Learned(form, weights_W, first_Z, sigma)

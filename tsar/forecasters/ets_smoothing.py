@@ -34,6 +34,7 @@ class Learned(NamedTuple):
     weights_W: np.ndarray
     first_Z: np.ndarray
     sigma: float
+    converged: bool = True
 
 
 class Smoothing(ArrayState, InSample, Forecaster):
@@ -56,6 +57,7 @@ class Smoothing(ArrayState, InSample, Forecaster):
         self.forms_ = ["".join(one.form) if one else "ANN" for one in found]
         self.weights_, self.first_ = np.zeros((len(panel), 4)), np.zeros((len(panel), width))
         self.sigma_, self.states_ = np.zeros(len(panel)), np.full(len(panel), 3)
+        self.converged_ = np.array([one is None or one.converged for one in found])
         for i, one in enumerate(found):
             if one is not None:
                 self.weights_[i], self.first_[i, : len(one.first_Z)] = one.weights_W, one.first_Z
@@ -100,13 +102,15 @@ class Smoothing(ArrayState, InSample, Forecaster):
             state_BZ, _ = smooth(form, state_BZ, weights_BW, y_BL, (end_N - begin_N)[rows])
             part = self._from_states(form, state_BZ, weights_BW, sigma_B, horizon + tail)
             parts.append((rows, skip_steps(part, tail)))
-        notes = {
-            i: f"{self.gaps_[place]} missing values were interpolated for the fit"
-            for i, place in enumerate(place_N)
-            if self.gaps_[place]
-        }
+        notes = {i: text for i, place in enumerate(place_N) if (text := self._said(place))}
         whole = weave(len(panel), parts)
         return Prediction(whole.mean_NH, whole.quantiles, whole.sample, notes=notes)
+
+    def _said(self, place: int) -> str:
+        """Return what a reader must know of an item's fit."""
+        gaps, stopped = self.gaps_[place], not self.converged_[place]
+        parts = [f"{gaps} missing values were interpolated for the fit"] * bool(gaps)
+        return "; ".join(parts + ["the optimiser stopped before it converged"] * stopped)
 
     def _mean(self, form: Form, state_BZ: np.ndarray, weights_BW: np.ndarray, horizon: int) -> np.ndarray:
         return paths(form, state_BZ, weights_BW, np.zeros((len(state_BZ), 1, horizon)))[:, 0]

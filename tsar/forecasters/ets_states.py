@@ -33,8 +33,8 @@ def carried(form: Form, state_BZ: np.ndarray, weights_BW: np.ndarray) -> tuple[n
     """Level carried on by the trend, and the value expected next: [B] each."""
     level, slope, season = state_BZ[..., 0], state_BZ[..., 1], state_BZ[..., 2]
     phi = weights_BW[..., 3]
-    ahead = {"N": lambda: level, "A": lambda: level + phi * slope, "M": lambda: level * slope**phi}[form.trend]()
-    return ahead, {"N": ahead, "A": ahead + season, "M": ahead * season}[form.season]
+    ahead = level if form.trend == "N" else level + phi * slope if form.trend == "A" else level * slope**phi
+    return ahead, ahead if form.season == "N" else ahead + season if form.season == "A" else ahead * season
 
 
 def advance(form: Form, state_BZ: np.ndarray, weights_BW: np.ndarray, error_B: np.ndarray) -> np.ndarray:

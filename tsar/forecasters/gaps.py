@@ -1,9 +1,16 @@
-"""Missing values for libraries that cannot have any: cut at the ends, interpolated inside, forecast over at the end.
+"""Series as libraries can take them.
+
+Missing values are cut at the ends, interpolated inside and forecast over at the end; sizes that a square would take out
+of float64's range are scaled.
 
 Legend: N items, H horizon, L time.
 """
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -27,6 +34,21 @@ def without_gaps(y_L: np.ndarray) -> np.ndarray:
         return y_L
     step = np.arange(len(y_L))
     return np.where(holes, np.interp(step, step[~holes], y_L[~holes]), y_L)
+
+
+def unit_of(y_L: np.ndarray) -> float:
+    """Return 1, or the largest magnitude where squares would overflow or vanish."""
+    largest = float(np.abs(y_L).max(initial=0.0))
+    return 1.0 if largest == 0 or 1e-60 < largest < 1e60 else largest
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep a library's numerical warnings, one series at a time, from becoming a storm."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        for category in (RuntimeWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def skip_steps(prediction: Prediction, steps: int) -> Prediction:

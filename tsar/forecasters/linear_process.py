@@ -1,4 +1,4 @@
-"""Predictions of linear Gaussian processes, y_{T+h} = mean_h + sum_j psi_{h-j} s_j e_j + F_h z, e and z standard normal.
+"""Predictions of linear Gaussian processes y_{T+h} = mean_h + sum_j psi_{h-j} s_j e_j + F_h z, e and z standard normal.
 
 Random walks, seasonal walks, drift, window means, autoregressions and exponential smoothing all end here: e are the
 innovations to come, psi their weights, s their sizes, and F z is what is not known of the present (gaps, estimates).
@@ -39,11 +39,12 @@ def linear_process(
         if size_NH.shape[1] == 1:
             spread_NH = np.sqrt(np.cumsum(psi_NH**2, 1)) * size_NH
         else:
-            spread_NH = np.sqrt(
-                np.stack([np.sum((psi_NH[:, h::-1] * size_NH[:, : h + 1]) ** 2, 1) for h in range(horizon)], 1)
-            )
+            unit_N1 = size_NH.max(1, keepdims=True)  # squares of huge or tiny sizes stay in range
+            share_NH = np.divide(size_NH, unit_N1, out=np.zeros(size_NH.shape), where=unit_N1 > 0)
+            squares = [np.sum((psi_NH[:, h::-1] * share_NH[:, : h + 1]) ** 2, 1) for h in range(horizon)]
+            spread_NH = np.sqrt(np.stack(squares, 1)) * unit_N1
         if unknown_NHR is not None:
-            spread_NH = np.hypot(spread_NH, np.linalg.norm(unknown_NHR, axis=-1))
+            spread_NH = np.hypot(spread_NH, np.hypot.reduce(unknown_NHR, axis=-1))
     lag = np.arange(horizon)[None, :] - np.arange(horizon)[:, None]  # [j, h] = h - j
 
     def sample(count: int, seeds_N: np.ndarray) -> np.ndarray:

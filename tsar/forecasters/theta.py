@@ -15,7 +15,7 @@ from tsar.forecasters.array_state import ArrayState
 from tsar.forecasters.base import Forecaster
 from tsar.forecasters.ets_states import Form, smooth
 from tsar.forecasters.extras import import_extra
-from tsar.forecasters.gaps import observed_span, skip_steps, without_gaps
+from tsar.forecasters.gaps import observed_span, quietly, skip_steps, unit_of, without_gaps
 from tsar.forecasters.in_sample import InSample
 from tsar.forecasters.linear_process import linear_process
 from tsar.forecasters.parallel import each_item
@@ -122,7 +122,7 @@ class Theta(ArrayState, _Theta):
         for i, (y_L, one) in enumerate(zip(series, found, strict=True)):
             if one is not None:
                 error_L = self._adjust(y_L, i, 0) - self._smoothed(y_L, i, 0)[1]
-                self.sigma_[i] = np.sqrt(np.sum(error_L[1:] ** 2) / max(len(y_L) - 3, 1))
+                self.sigma_[i] = np.hypot.reduce(error_L[1:]) / np.sqrt(max(len(y_L) - 3, 1))
         return failed
 
     def _profile(self, place: int, moved: int, length: int) -> np.ndarray:
@@ -181,7 +181,8 @@ def _estimate(y_L: np.ndarray, season: int) -> _Line:
     seasonal = season > 1 and len(y_L) >= 2 * season
     size = float(np.abs(y_L).max()) or 1.0
     model = ThetaModel(y_L / size, period=season if seasonal else 1, deseasonalize=seasonal)
-    result = model.fit()
+    with quietly():
+        result = model.fit()
     slope, alpha = (float(value) for value in result.params)
     if not seasonal or not model.deseasonalize:
         return _Line(alpha, slope * size, np.zeros(1), False)
@@ -237,7 +238,9 @@ class AutoTheta(_Theta):
             return fitted
         if len(y_L) < 4:
             raise ValueError(f"AutoTheta needs at least 4 values of a history to continue, found {len(y_L)}")
-        return import_extra("statsforecast.theta", "statsforecast", "AutoTheta").forward_theta(fitted, y_L)
+        theta = import_extra("statsforecast.theta", "statsforecast", "AutoTheta")
+        with quietly():
+            return {**theta.forward_theta(fitted, y_L / fitted["unit"]), "unit": fitted["unit"]}
 
     def _each(
         self, series: list[np.ndarray], place_N: np.ndarray, moved_N: np.ndarray, horizon: int
@@ -246,10 +249,11 @@ class AutoTheta(_Theta):
         out = []
         for y_L, place in zip(series, place_N, strict=True):
             model = self._applied(y_L, place)
-            mean_H = theta.forecast_theta(model, horizon)["mean"]
+            mean_H = theta.forecast_theta(model, horizon)["mean"] * model["unit"]
             psi_H = np.where(np.arange(horizon) == 0, 1.0, model["par"]["alpha"])
             error_L = _residuals(model)
-            sigma = np.std(error_L[3:] if len(error_L) > 5 else error_L, ddof=1)
+            tail_L = error_L[3:] if len(error_L) > 5 else error_L
+            sigma = model["unit"] * np.std(tail_L / model["unit"], ddof=1)
             out.append(linear_process(mean_H[None], sigma.reshape(1, 1), psi_H[None]))
         return out
 
@@ -263,7 +267,7 @@ def _residuals(model: Mapping[str, Any]) -> np.ndarray:
     if model.get("decompose") and model["decomposition_type"] == "additive":
         ahead_S = np.asarray(model["seas_forecast"]["mean"])
         error_L = error_L - ahead_S[np.arange(-len(error_L), 0) % len(ahead_S)]
-    return error_L
+    return error_L * model["unit"]
 
 
 def _choose(y_L: np.ndarray, season: int) -> dict[str, Any]:
@@ -271,4 +275,9 @@ def _choose(y_L: np.ndarray, season: int) -> dict[str, Any]:
 
     if len(y_L) < 4:
         raise ValueError(f"AutoTheta needs at least 4 values, found {len(y_L)}")
-    return auto_theta(y=y_L, m=season)
+    unit = unit_of(y_L)
+    try:
+        with quietly():
+            return {**auto_theta(y=y_L / unit, m=season), "unit": unit}
+    except NotImplementedError as reason:
+        raise ValueError(f"statsforecast has no Theta for {len(y_L)} values: {reason}") from reason
