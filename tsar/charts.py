@@ -14,7 +14,7 @@ import pandas as pd
 
 WIDTH = 480
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 18, 30
-STEPS = ("min", "5min", "15min", "h", "3h", "6h", "12h", "D", "2D", "7D", "14D", "MS", "2MS", "QS", "2QS", "YS")
+STEPS = ("min", "5min", "15min", "h", "3h", "6h", "12h", "D", "2D", "4D", "7D", "14D", "MS", "2MS", "QS", "2QS", "YS")
 
 
 class Chart:
@@ -65,7 +65,7 @@ class Chart:
         px, py = self._px(x), self._py(y)
         placed = [(v + 4, u - 7, u + 7) for u, v in zip(px, py, strict=True)]  # the dots themselves
         for i in order:
-            width = 6.8 * len(texts[i])
+            width = 7.4 * len(texts[i])
             right, left = (px[i] + 10, "start"), (px[i] - 10 - width, "end")
             spots = [(at, side, py[i] + 4 + down) for down in range(0, 60, 4) for at, side in (right, left)]
             free = [

@@ -55,7 +55,6 @@ def page(comparison: Comparison, items: Sequence[Any] | None = None) -> str:
     )
     chosen = choose_items(comparison, ran[0], items)
     figures = "".join(forecast_figure(comparison, item, rank) for item in chosen)
-    steps = "step" if comparison.horizon == 1 else "steps"
     first = (
         f"Dots are the MASE over all items and origins, bars its 95% bootstrap interval over {comparison.units}, the "
         f"dashed line is {escape(comparison.baseline)}. Lower is better."
@@ -89,11 +88,11 @@ def page(comparison: Comparison, items: Sequence[Any] | None = None) -> str:
     ]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}: {comparison.horizon} {steps} ahead</title><style>{style}</style></head><body><main>
+<title>{title}: {comparison.horizon} steps ahead</title><style>{style}</style></head><body><main>
 <header><h1>{title}</h1><p class="facts">{_facts(comparison)}</p>
 <p class="lead">{_lead(comparison, table, pairs)}</p></header>
 {"".join(sections)}
-<footer>Made with tsar. {comparison.windows} origins, {comparison.step} steps apart; {comparison.replications} bootstrap
+<footer>Made with tsar. {comparison.windows} origins, {comparison.step} apart; {comparison.replications} bootstrap
 replications.</footer></main><script>{script}</script></body></html>
 """
 
@@ -125,8 +124,8 @@ def _facts(comparison: Comparison) -> str:
     last = comparison.last
     freq = last.full.freq
     texts = [
-        f"{comparison.horizon} steps ahead",
-        f"{comparison.windows} forecast origins",
+        f"{comparison.horizon} step{'s' * (comparison.horizon > 1)} ahead",
+        f"{comparison.windows} forecast origin{'s' * (comparison.windows > 1)}",
         f"{len(last.items):,} series",
         f"frequency {freq}" if isinstance(freq, str) else "numbered steps",
         f"season {', '.join(map(str, sorted(set(last.full.season_of().tolist()))[:3]))}",
@@ -149,8 +148,8 @@ def _lead(comparison: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> s
     near = pairs[((pairs["model_a"] == best) | (pairs["model_b"] == best)) & ~(pairs["p_holm"] < ALPHA)]
     names = [escape(b if a == best else a) for a, b in near[["model_a", "model_b"]].values if base not in (a, b)]
     if names:
-        listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-        text += f". It cannot be told from {listed}"
+        listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
+        text += f". It cannot be told from {listed if len(names) <= 4 else f'{len(names)} others'}"
     if weak := [
         str(n) for n, v in table["verdict"].items() if str(v).startswith("not ") and n != best and str(n) not in names
     ]:
@@ -187,7 +186,7 @@ def _board(comparison: Comparison, table: pd.DataFrame) -> str:
         interval = (
             "" if np.isnan(left) else f"<br><small>{number(row['MASE_low'])} – {number(row['MASE_high'])}</small>"
         )
-        memory = f"{row['peak_mb']:.0f} MB"
+        memory = f"{row['peak_mb']:.0f} MB" if row["peak_mb"] >= 1 else "< 1 MB"
         values = {
             "MASE": f"<strong>{number(row['MASE'])}</strong>{interval}",
             "WQL": number(row["WQL"]),
