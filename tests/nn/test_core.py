@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.batteries import WIDTH, close, core_battery, every_part, rng, row_of_tokens
-from tsar.nn.core import Cache, CoreConfig, visible
+from tsar.nn.core import Cache, CoreConfig, Sight, sight
 from tsar.nn.ffn.moe import MoE
 from tsar.nn.masks import MASKS
 from tsar.nn.mixers.companion import Companion
@@ -59,7 +59,7 @@ def expected(mask: str) -> torch.Tensor:
 @pytest.mark.parametrize("mask", MASKS)
 def test_masks(mask: str) -> None:
     at = grid([0, 0, 0, 1, 1, 1])
-    see = visible(mask, None, at, at)
+    see = sight(mask, None, at, at).see_BNM
     assert torch.equal(torch.ones(6, 6, dtype=torch.bool) if see is None else see[0], expected(mask))
 
 
@@ -77,13 +77,13 @@ def test_gradients_flow_only_where_the_mask_lets_them(mask: str) -> None:
 
 def test_invalid_tokens_are_seen_by_themselves_only() -> None:
     at = grid()._replace(valid_BN=torch.tensor([[True, True, False, True, True, True]]))
-    see = visible("causal", None, at, at)
+    see = sight("causal", None, at, at).see_BNM
     assert see is not None and see[0, :, 2].tolist() == [False, False, True, False, False, False]
 
 
 def test_masks_by_segment_need_segments() -> None:
     with pytest.raises(ValueError, match="expected coordinates with segment_BN"):
-        visible("prefix", None, grid(), grid())
+        sight("prefix", None, grid(), grid())
 
 
 def test_fused_and_plain_attention_agree() -> None:
@@ -92,12 +92,24 @@ def test_fused_and_plain_attention_agree() -> None:
         mixer.bias_H2.normal_(generator=rng())
     x_BND, at = row_of_tokens(N=SHORT + 10)
     at = at._replace(variate_BN=(at.time_BN % 3 == 0).long())
-    see = visible("causal", None, at, at)
+    whole = sight("causal", None, at, at)
     with torch.no_grad():
-        long = mixer(x_BND, mixer.share(at, at, see), 0)[:, :40]
+        long = mixer(x_BND, mixer.share(at, at, whole), 0)[:, :40]
         at = Coordinates(*(part if part is None else part[:, :40] for part in at))
-        short = mixer(x_BND[:, :40], mixer.share(at, at, see[:, :40, :40]), 0)
+        short = mixer(x_BND[:, :40], mixer.share(at, at, Sight(whole.see_BNM[:, :40, :40])), 0)
     assert close(short, long)
+
+
+def test_the_fused_triangle_is_the_causal_mask() -> None:
+    mixer = Softmax(heads=4).build(WIDTH, "causal")
+    x_BND, at = row_of_tokens(N=SHORT + 10)
+    x_BND, at = x_BND[2:], Coordinates(*(part if part is None else part[2:] for part in at))  # without the gaps
+    whole = sight("causal", None, at, at)
+    assert whole.triangle and sight("causal", 74, at, at).triangle and not sight("causal", 73, at, at).triangle
+    assert not sight("causal", None, grid(), grid()).triangle  # two variates share a time
+    with torch.no_grad():
+        fused, plain = (mixer(x_BND, mixer.share(at, at, s), 0) for s in (whole, Sight(whole.see_BNM)))
+    assert close(fused, plain)
 
 
 def test_rotary_positions_are_relative() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -122,16 +122,36 @@ class Cache:
         return new
 
 
-def visible(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Tensor | None:
-    """Return which keys each new token may attend to, [B, N, M]; None where that is all of them.
+class Sight(NamedTuple):
+    """Which keys each new token may attend to.
+
+    Parameters
+    ----------
+    see_BNM : Tensor, optional
+        Booleans, of B or of 1 rows; None where every token may attend to every key.
+    triangle : bool
+        True where token n sees exactly the keys 0 .. n: the case that fused kernels know without a mask.
+    """
+
+    see_BNM: Tensor | None
+    triangle: bool = False
+
+
+def sight(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Sight:
+    """Return which keys each new token may attend to.
 
     The new tokens are the last N of the M keys. A token always attends to itself, so no row is empty.
     """
+    N, M = at.time_BN.shape[1], keys.time_BN.shape[1]
+    if mask == "causal" and N == M > 1:
+        near_B = at.time_BN[:, -1] - at.time_BN[:, 0] < (span or torch.inf)
+        if bool(at.valid_BN.all() and (at.time_BN.diff(dim=1) > 0).all() and near_B.all()):
+            return Sight(torch.ones(1, N, N, dtype=torch.bool, device=at.time_BN.device).tril_(), triangle=True)
     see_BNM = MASKS[mask](at, keys) & keys.valid_BN[:, None, :]
     if span is not None:
         see_BNM &= keys.time_BN[:, None, :] > at.time_BN[:, :, None] - span
-    see_BNM.diagonal(keys.time_BN.shape[1] - at.time_BN.shape[1], 1, 2).fill_(True)
-    return None if bool(see_BNM.all()) else see_BNM
+    see_BNM.diagonal(M - N, 1, 2).fill_(True)
+    return Sight(None if bool(see_BNM.all()) else see_BNM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +225,7 @@ class Block(nn.Module):
 class Core(nn.Module):
     """Pre-norm transformer whose mask and positions come from token coordinates.
 
-    A mixer is a module with two methods: `share(at, see_BNM, dtype)` computes once per forward pass what all layers
+    A mixer is a module with two methods: `share(at, keys, sight)` computes once per forward pass what all layers
     need (rotary angles, masks), and `forward(x_BND, shared, layer, cache)` mixes.
     """
 
@@ -236,8 +256,8 @@ class Core(nn.Module):
         if cache is not None and not self.config.causal:
             raise ValueError(f"mask {self.config.mask!r} lets tokens see later ones: expected no cache")
         keys = at if cache is None else cache.extend(at)
-        see_BNM = visible(self.config.mask, self.config.span, at, keys)
-        shared = cast(Block, self.blocks[0]).mixer.share(at, keys, see_BNM)
+        seen = sight(self.config.mask, self.config.span, at, keys)
+        shared = cast(Block, self.blocks[0]).mixer.share(at, keys, seen)
         for block in self.blocks:
             x_BND = block(x_BND, shared, cache, stats)
         return self.norm(x_BND)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsar.nn.core import Cache
+from tsar.nn.core import Cache, Sight
 from tsar.part import Part
 from tsar.tokens import Coordinates
 
@@ -64,7 +64,7 @@ class CompanionMixer(nn.Module):
         self.b_Dp = nn.Parameter(F.one_hot(torch.zeros(width, dtype=torch.long), order).float())
         self.c_Dp = nn.Parameter(torch.randn(width, order) / order**0.5)
 
-    def share(self, at: Coordinates, keys: Coordinates, see_BNM: Tensor | None) -> Shared:
+    def share(self, at: Coordinates, keys: Coordinates, sight: Sight) -> Shared:
         """Say which tokens count."""
         return Shared(at.valid_BN[..., None])
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsar.nn.core import Cache
+from tsar.nn.core import Cache, Sight
 from tsar.part import Part
 from tsar.tokens import Coordinates
 
@@ -72,7 +72,7 @@ class LinearMixer(nn.Module):
         decay_H = 0.5 ** torch.linspace(-float(low), -float(high), self.heads).exp2()  # a^half_life = 1/2
         self.decay_logit_H = nn.Parameter(decay_H.logit())
 
-    def share(self, at: Coordinates, keys: Coordinates, see_BNM: Tensor | None) -> Shared:
+    def share(self, at: Coordinates, keys: Coordinates, sight: Sight) -> Shared:
         """Say which tokens count."""
         return Shared(at.valid_BN[:, None, :, None])
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tsar.nn.core import Cache
+from tsar.nn.core import Cache, Sight
 from tsar.part import Part
 from tsar.tokens import Coordinates
 
@@ -66,7 +66,7 @@ class Shared(NamedTuple):
 
     turn_BN1c: Tensor | None
     """e^(i angle) of each token and each of the c = d / 2 pairs of a head."""
-    see_BNM: Tensor | None
+    sight: Sight
     same_BNM: Tensor | None
 
 
@@ -83,7 +83,7 @@ class SoftmaxMixer(nn.Module):
         self.gain_H11 = nn.Parameter(torch.ones(self.heads, 1, 1)) if config.qk_norm else None
         self.bias_H2 = nn.Parameter(torch.zeros(self.heads, 2)) if config.variate_bias else None
 
-    def share(self, at: Coordinates, keys: Coordinates, see_BNM: Tensor | None) -> Shared:
+    def share(self, at: Coordinates, keys: Coordinates, sight: Sight) -> Shared:
         """Compute rotary angles and masks once for all layers."""
         turn = same = None
         if self.config.rotary:
@@ -92,7 +92,7 @@ class SoftmaxMixer(nn.Module):
             turn = torch.polar(torch.ones_like(angle_BN1c), angle_BN1c)
         if self.bias_H2 is not None:
             same = at.variate_BN[:, :, None] == keys.variate_BN[:, None, :]
-        return Shared(turn, see_BNM, same)
+        return Shared(turn, sight, same)
 
     def forward(self, x_BND: Tensor, shared: Shared, layer: int, cache: Cache | None = None) -> Tensor:
         """Return the mixed tokens, [B, N, D]."""
@@ -116,7 +116,7 @@ class SoftmaxMixer(nn.Module):
         """softmax(q k' + bias) v, with queries grouped over the key/value heads."""
         B, H, N, d = q_BHNd.shape
         G, M = k_BGMd.shape[1:3]
-        see = None if shared.see_BNM is None else shared.see_BNM[:, None]
+        see = None if shared.sight.see_BNM is None else shared.sight.see_BNM[:, None]
         bias = None
         if self.bias_H2 is not None and shared.same_BNM is not None:
             bias = torch.where(shared.same_BNM[:, None], self.bias_H2[:, :1, None], self.bias_H2[:, 1:, None])
