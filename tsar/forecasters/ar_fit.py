@@ -1,4 +1,4 @@
-"""Fits the autoregressions of a panel: which series share one factorisation, which orders are tried, what each one learns.
+"""Fits the autoregressions of a panel: which series share a factorisation, which orders are tried, what each learns.
 
 Legend: N items, T all rows end to end, B series fitted together, L time, D deterministic columns, X exogenous columns,
 P lags (dense), K nested orders.
@@ -93,7 +93,7 @@ def _dummies(model: Model, season_N: np.ndarray) -> np.ndarray:
 def _groups(
     lengths_N: np.ndarray, gaps_N: np.ndarray, season_N: np.ndarray, highest_N: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Positions of series that are fitted together: gap-free ones of one length, others with those of similar length."""
+    """Positions of series fitted together: gap-free ones of one length, others with those of similar length."""
     if not gaps_N.any() and all((a == a[0]).all() for a in (lengths_N, season_N, highest_N)):
         yield np.arange(len(lengths_N))
         return

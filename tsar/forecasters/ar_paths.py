@@ -1,7 +1,7 @@
 """What fitted autoregressions say about the future: means, psi weights, paths, and states across gaps.
 
 Everything here is linear in the history and in the innovations, so a path is the mean plus innovations times psi
-weights, and a forecast from a history with gaps starts from the Kalman filter's state and adds that state's uncertainty.
+weights, and a forecast from a history with gaps starts from the Kalman filter's state and adds its uncertainty.
 
 Legend: B series, L time, P lags (dense, most recent first), H horizon.
 """

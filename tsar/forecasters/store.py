@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from sklearn.base import BaseEstimator
 
 from tsar.panel import Names, Panel
 from tsar.part import SLOTS, Part, resolve
@@ -130,6 +131,9 @@ def encode(value: Any) -> Any:
     if isinstance(value, Forecaster):
         options = {name: encode(option) for name, option in value.get_params(deep=False).items()}
         return {"forecaster": _address(type(value)), "options": options}
+    if isinstance(value, BaseEstimator) and type(value).__module__.startswith("sklearn."):
+        options = {name: encode(option) for name, option in value.get_params(deep=False).items()}
+        return {"sklearn": f"{type(value).__module__}:{type(value).__qualname__}", "options": options}
     if isinstance(value, Part):
         slot = type(value).__module__.removeprefix("tsar.").rpartition(".")[0]
         return {"slot": slot, **value.to_dict()}
@@ -152,7 +156,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Turn what `encode` gave back into options; only classes of tsar are ever constructed."""
+    """Turn what `encode` gave back into options; only classes of tsar and scikit-learn estimators are constructed."""
     from tsar.forecasters.base import Forecaster
 
     if isinstance(value, list):
@@ -163,10 +167,11 @@ def decode(value: Any) -> Any:
         return {decode(k): decode(v) for k, v in value["mapping"]}
     if value.get("slot") in SLOTS:
         return resolve(value["slot"], {k: v for k, v in value.items() if k != "slot"})
-    kind = "forecaster" if "forecaster" in value else "config"
-    cls = _class(value.get(kind, ""))
-    if not (issubclass(cls, Forecaster) if kind == "forecaster" else dataclasses.is_dataclass(cls)):
-        raise ValueError(f"the checkpoint names {value[kind]!r}, expected a {kind} of tsar")
+    kind = next((kind for kind in ("forecaster", "sklearn") if kind in value), "config")
+    cls = _class(value.get(kind, ""), "sklearn." if kind == "sklearn" else "tsar.")
+    wanted = {"forecaster": Forecaster, "sklearn": BaseEstimator}
+    if not (issubclass(cls, wanted[kind]) if kind in wanted else dataclasses.is_dataclass(cls)):
+        raise ValueError(f"the checkpoint names {value[kind]!r}, expected a {kind} class")
     try:
         return cls(**{name: decode(option) for name, option in value["options"].items()})
     except TypeError as error:
@@ -179,10 +184,10 @@ def _address(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _class(address: str) -> type:
+def _class(address: str, package: str = "tsar.") -> type:
     module, _, name = str(address).partition(":")
-    if not module.startswith("tsar.") or not name.isidentifier():
-        raise ValueError(f"the checkpoint names {address!r}, expected a class of tsar")
+    if not module.startswith(package) or not name.isidentifier():
+        raise ValueError(f"the checkpoint names {address!r}, expected a class of {package[:-1]}")
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
