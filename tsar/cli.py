@@ -26,7 +26,6 @@ MORE = {
     "verify": ("tsar.verify", "check bundled weights against their published scores"),
     "generate": ("tsar.sample", "train a generator of sequences and sample from it"),
 }
-COMPARED = ("AR", "AutoARIMA", "ETS", "Theta", "SeasonalNaive")
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 
 
@@ -78,7 +77,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
     many = commands.add_parser("compare", help="compare forecasters at rolling origins")
     _add_data(many)
-    many.add_argument("--models", nargs="+", default=COMPARED, metavar="MODEL", help=f"default {' '.join(COMPARED)}")
+    many.add_argument("--models", nargs="+", metavar="MODEL", help=f"default {' '.join(naming.compared())}")
     many.add_argument("--windows", type=int, default=5, help="number of forecast origins, default 5")
     many.add_argument("--step", type=int, help="steps between origins, default the horizon")
     many.add_argument("--no-refit", action="store_true", help="fit once, at the first origin")
@@ -152,7 +151,7 @@ def _compare(args: argparse.Namespace) -> None:
     from tsar.files import write_table_file
 
     df, _ = _data(args)
-    models = {text: naming.build(text) for text in args.models}
+    models = {text: naming.build(text) for text in args.models or naming.compared()}
     started = _note(f"comparing {', '.join(models)}")
     comparison = compare(
         models, df, _horizon(args, df), args.windows, step=args.step, refit=not args.no_refit, freq=args.freq,

@@ -23,6 +23,11 @@ def default() -> str:
     return PREFERRED if PREFERRED in weights() else CLASSICAL
 
 
+def compared() -> list[str]:
+    """Names of the forecasters for whoever compares and names none: they need no extra."""
+    return [*([PREFERRED] if PREFERRED in weights() else []), "AR", "AutoARIMA", "ETS", "Theta", "SeasonalNaive"]
+
+
 def build(text: str, **options: Any) -> Forecaster:
     """Build the forecaster that `text` names.
 

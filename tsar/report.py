@@ -209,6 +209,8 @@ def _share(value: float, place: dict[str, float]) -> float:
 
 
 def _seconds(value: float) -> str:
+    if value == 0:
+        return "–"
     return f"{1000 * value:.0f} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
