@@ -54,8 +54,13 @@ class Fits:
 
     def join(self, other: Fits) -> Fits:
         """These rows, then those of `other`."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
-        return Fits(*(np.concatenate(pair, axis=pair[0].ndim - 1 if pair[0].ndim == 2 and i == 2 else 0) for i, pair in enumerate(pairs)))
+        return Fits(
+            np.concatenate((self.series_R, other.series_R)),
+            np.concatenate((self.order_R5, other.order_R5)),
+            np.concatenate((self.z_kR, other.z_kR), axis=1),
+            np.concatenate((self.loglik_R, other.loglik_R)),
+            np.concatenate((self.aicc_R, other.aicc_R)),
+        )
 
     def take(self, index: np.ndarray) -> Fits:
         """Rows `index`."""
@@ -64,7 +69,9 @@ class Fits:
         )
 
 
-def batches(data: Differenced, series_R: np.ndarray, order_R5: np.ndarray, exact: bool) -> Iterator[tuple[np.ndarray, Sizes]]:
+def batches(
+    data: Differenced, series_R: np.ndarray, order_R5: np.ndarray, exact: bool
+) -> Iterator[tuple[np.ndarray, Sizes]]:
     """Split rows into batches (positions, common sizes) of bounded memory.
 
     The exact likelihood costs by the square of q + s Q, so seasonal orders are not padded there.
@@ -148,6 +155,10 @@ def aicc(data: Differenced, series_R: np.ndarray, order_R5: np.ndarray, loglik_R
     return np.where(spare_R > 0, penalty_R, np.inf) - 2.0 * loglik_R
 
 
-def reject_unit_roots(fits: Fits, slots: Slots, season: int) -> np.ndarray:
-    """Whether a row has an AR or MA root within 1.01 of the origin (Hyndman & Khandakar 2008, section 3.2)."""
-    return near_unit_root(coefs_from_z(fits.z_kR, slots.sizes), season, 1.01)
+def reject_unit_roots(fits: Fits, slots: Slots) -> np.ndarray:
+    """Whether a row has an AR or MA root within 1.01 of the origin (Hyndman & Khandakar 2008, section 3.2).
+
+    The roots of a seasonal factor are those in B^s: a stable season with Theta = -0.9 at s = 12, whose roots in B are
+    within 1.009, stays.
+    """
+    return near_unit_root(coefs_from_z(fits.z_kR, slots.sizes), 1.01)

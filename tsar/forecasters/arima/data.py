@@ -74,7 +74,15 @@ def prepare(
     scale_CB[-2] = 1.0
     scale_CB[-1] = _spread(w_TCB[:, -1], lengths)
     w_TCB /= scale_CB
-    return Differenced(Rows(w_TCB, lengths, gaps, season), scale_CB, missing_B, d_B, D_B, columns, np.array([len(y_T) for y_T in series]))
+    return Differenced(
+        Rows(w_TCB, lengths, gaps, season),
+        scale_CB,
+        missing_B,
+        d_B,
+        D_B,
+        columns,
+        np.array([len(y_T) for y_T in series]),
+    )
 
 
 def _spread(w_TB: np.ndarray, length_B: np.ndarray) -> np.ndarray:

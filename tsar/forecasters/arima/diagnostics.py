@@ -52,9 +52,9 @@ def regression_covariance(rows: Rows, coefs: Coefs) -> np.ndarray:
     """Covariance of the regression coefficients of one row, by generalised least squares, in the units of `rows`."""
     result = exact(rows, coefs)
     columns = rows.w_TCR.shape[1] - 1 - rows.missing
-    start = len(result.solved_AAR) - 1 - columns
-    upper = np.triu(result.solved_AAR[start:-1, start:-1, 0])
-    return np.linalg.inv(upper.T @ (upper / np.diag(upper)[:, None])) * result.sigma2_R[0] if columns else np.zeros((0, 0))
+    start = result.root_RAA.shape[1] - 1 - columns
+    root = result.root_RAA[0, start:-1, start:-1]
+    return np.linalg.inv(root @ root.T) * result.sigma2_R[0]
 
 
 def autocorrelations(e_T: np.ndarray, lags: int) -> np.ndarray:
@@ -63,7 +63,9 @@ def autocorrelations(e_T: np.ndarray, lags: int) -> np.ndarray:
     seen_T = ~np.isnan(e_T)
     e_T = np.where(seen_T, e_T, 0.0)
     total = e_T @ e_T
-    return np.array([e_T[lag:] @ e_T[:-lag] / total if 0 < lag < len(e_T) and total > 0 else np.nan for lag in range(1, lags + 1)])
+    return np.array(
+        [e_T[lag:] @ e_T[:-lag] / total if 0 < lag < len(e_T) and total > 0 else np.nan for lag in range(1, lags + 1)]
+    )
 
 
 def ljung_box(e_T: np.ndarray, lags: int, parameters: int) -> tuple[float, float]:

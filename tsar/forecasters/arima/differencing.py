@@ -54,7 +54,9 @@ def kpss(y_TB: np.ndarray) -> np.ndarray:
         return np.where(variance_B > 0, np.einsum("tb,tb->b", level_TB, level_TB) / (n * variance_B), 0.0)
 
 
-def choose_differences(y_TB: np.ndarray, season: int, d: int | None, seasonal: int | None) -> tuple[np.ndarray, np.ndarray]:
+def choose_differences(
+    y_TB: np.ndarray, season: int, d: int | None, seasonal: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """First and seasonal differences (at most 2 and 1) of complete series of equal length; given ones are kept."""
     steps, count = y_TB.shape
     D_B = np.full(count, seasonal or 0)
@@ -66,7 +68,9 @@ def choose_differences(y_TB: np.ndarray, season: int, d: int | None, seasonal: i
             part = np.flatnonzero(D_B == seasonal_done)
             w_TB = difference(y_TB[:, part], 0, int(seasonal_done), season)
             for done in (1, 2):
-                again_B = ~constant(w_TB) & (kpss(w_TB) > KPSS_5_PERCENT) if len(w_TB) > 2 else np.zeros(len(part), bool)
+                again_B = (
+                    ~constant(w_TB) & (kpss(w_TB) > KPSS_5_PERCENT) if len(w_TB) > 2 else np.zeros(len(part), bool)
+                )
                 part, w_TB = part[again_B], np.diff(w_TB[:, again_B], axis=0)
                 d_B[part] = done
     return d_B, D_B

@@ -16,10 +16,10 @@ from tsar.forecasters.arima.data import Differenced, fill, prepare
 from tsar.forecasters.arima.differencing import choose_differences, constant, difference
 from tsar.forecasters.arima.likelihood import exact
 from tsar.forecasters.arima.polynomials import coefs_from_z
-from tsar.forecasters.arima.search import Limits, search
+from tsar.forecasters.arima.search import Limits, is_long, search
 
 RUNNERS_UP = 5
-_BATCH_SERIES, _BATCH_VALUES = 1024, 4_000_000
+_BATCH_SERIES, _FEW_SERIES, _BATCH_VALUES = 1024, 64, 4_000_000
 _MOST_GAPS = 24  # missing values that the search integrates out; with more it takes them interpolated
 
 
@@ -73,17 +73,18 @@ class Models:
         return self.order_N7[:, [0, 2, 3, 5, 6]]
 
 
-def batches_of(lengths_N: np.ndarray, gaps_N: np.ndarray, rank_N: np.ndarray) -> list[np.ndarray]:
-    """Positions of series to fit together: alike in `rank_N`, gaps and length, and of bounded memory."""
-    order = np.lexsort((lengths_N, gaps_N, rank_N))
+def batches_of(lengths_N: np.ndarray, gaps_N: np.ndarray, season_N: np.ndarray) -> list[np.ndarray]:
+    """Positions of series to fit together: of one season and as many gaps, alike in length, of bounded memory."""
+    long_N = is_long(lengths_N, season_N)
+    order = np.lexsort((lengths_N, gaps_N, long_N, season_N))
     out, start = [], 0
     for stop in range(1, len(order) + 1):
         if stop < len(order):
             first, here = order[start], order[stop]
-            alike = rank_N[first] == rank_N[here] and gaps_N[first] == gaps_N[here]
+            alike = all(key_N[first] == key_N[here] for key_N in (season_N, long_N, gaps_N))
             room = lengths_N[here] * (stop + 1 - start) * (2 + gaps_N[here]) <= _BATCH_VALUES
-            close = lengths_N[here] <= 1.25 * lengths_N[first] + 8
-            if alike and room and close and stop - start < _BATCH_SERIES:
+            ratio = 4.0 if stop - start < _FEW_SERIES else 1.25  # padding is cheaper than another small batch
+            if alike and room and lengths_N[here] <= ratio * lengths_N[first] and stop - start < _BATCH_SERIES:
                 continue
         out.append(order[start:stop])
         start = stop
@@ -138,7 +139,12 @@ def fit_batch(
             rest.append(i)
     if rest:
         index = np.array(rest)
-        models.put(index, _fit_differenced([series[i] for i in rest], [regressors[i] for i in rest], d_B[index], D_B[index], season, wanted))
+        models.put(
+            index,
+            _fit_differenced(
+                [series[i] for i in rest], [regressors[i] for i in rest], d_B[index], D_B[index], season, wanted
+            ),
+        )
     return models, failed
 
 
@@ -176,7 +182,12 @@ def _fit_differenced(
     data = prepare(searched, regressors, d_B, D_B, season)
     count, tried = len(series), None
     if wanted.limits is not None:
-        found = search(data, wanted.limits, allow_constant=wanted.constant is not False)
+        found = search(
+            data,
+            wanted.limits,
+            approximate=bool(is_long(data.original_B, season).any()),
+            allow_constant=wanted.constant is not False,
+        )
         best, tried, slots = found.best, found.tried, found.slots
     else:
         slots = Slots(wanted.sizes)
@@ -195,6 +206,7 @@ def _fit_differenced(
     _estimate_linear(models, data, slots, best)
     if tried is not None:
         models.tried_NE6[:] = _leading(tried, best)
+        models.tried_NE6[:, :, 5] += (models.aicc_N - best.aicc_R)[:, None]
     return models
 
 
@@ -205,7 +217,7 @@ def _estimate_linear(models: Models, data: Differenced, slots: Slots, best: Fits
         rows = rows_of(data, best.series_R[index], best.order_R5[index])
         result = exact(rows, coefs_from_z(best.z_kR[np.ix_(slots.within(sizes), index)], sizes))
         kept = rows.w_TCR.shape[1] - 1 - gaps  # all regressors, or all but the constant
-        beta_KR = result.solution()[len(result.solved_AAR) - 1 - kept :]
+        beta_KR = result.solution()[result.root_RAA.shape[1] - 1 - kept :]
         models.beta_NK[index, :kept] = (beta_KR * unit_B[index] / data.scale_CB[gaps : gaps + kept, index]).T
         parameters_R = best.order_R5[index].sum(1) + data.regressors
         spare_R = np.maximum(models.observed_N[index] - parameters_R, 1)

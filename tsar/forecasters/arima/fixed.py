@@ -84,7 +84,9 @@ class ARIMA(PanelARIMA):
         season_N = panel.season_of()
         if (season_N < 2).any():
             item = panel.ids[int(np.argmax(season_N < 2))]
-            raise ValueError(f"seasonal_order={tuple(self.seasonal_order)} needs a season, item {item!r} has none: give season_length")
+            raise ValueError(
+                f"seasonal_order={tuple(self.seasonal_order)} needs a season, item {item!r} has none: give season_length"
+            )
         return season_N
 
     def _wanted(self, season: int) -> Wanted:

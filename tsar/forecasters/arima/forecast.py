@@ -102,7 +102,7 @@ def ahead(
                 impulse_T[t] = 1.0
                 unknown_RHG[r, :, g] = _integrate(impulse_T[past:], v_HCR[:, g, place], weights)
             if len(at):
-                unknown_RHG[r] = unknown_RHG[r] @ _root(batch.result.solved_AAR[:, :, place], gaps)
+                unknown_RHG[r] = unknown_RHG[r] @ _root(batch.result.root_RAA[place], gaps)
     return Ahead(mean_RH, psi_RH, unknown_RHG)
 
 
@@ -148,7 +148,9 @@ def _tail(x_TCR: np.ndarray, length_R: np.ndarray, size: int) -> np.ndarray:
 def _arma(v_mCR: np.ndarray, e_qCR: np.ndarray, ar_mR: np.ndarray, ma_qR: np.ndarray, horizon: int) -> np.ndarray:
     """Continue v = ar v + e + ma e with e = 0 from now on: [H, C, R]."""
     m, q = len(ar_mR), len(ma_qR)
-    path = np.concatenate((v_mCR, np.zeros((horizon, *v_mCR.shape[1:])))) if m else np.zeros((horizon, *e_qCR.shape[1:]))
+    path = (
+        np.concatenate((v_mCR, np.zeros((horizon, *v_mCR.shape[1:])))) if m else np.zeros((horizon, *e_qCR.shape[1:]))
+    )
     for h in range(horizon):
         path[m + h] = np.einsum("mr,mcr->cr", ar_mR[::-1], path[h : m + h])
         if h < q:
@@ -180,9 +182,7 @@ def _psi(ar_m: np.ndarray, ma_q: np.ndarray, weights: np.ndarray, horizon: int) 
     return psi
 
 
-def _root(solved_AA: np.ndarray, gaps: int) -> np.ndarray:
+def _root(root_AA: np.ndarray, gaps: int) -> np.ndarray:
     """Square root [G, G] of the missing values' covariance, in units of the shocks' variance."""
-    start = len(solved_AA) - 1 - gaps
-    block = solved_AA[start:-1, start:-1]
-    pivot = np.diag(block).copy()
-    return np.linalg.inv(np.triu(block / pivot[:, None])) / np.sqrt(pivot)
+    start = len(root_AA) - 1 - gaps
+    return np.linalg.inv(root_AA[start:-1, start:-1].T)

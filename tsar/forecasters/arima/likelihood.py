@@ -45,22 +45,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Exact:
-    """One evaluation of the likelihood; `solved` holds the eliminated cross products, unknowns in front."""
+    """One evaluation of the likelihood; `root_RAA` is the lower Cholesky factor of the cross products, A = U + C."""
 
     loglik_R: np.ndarray
     sigma2_R: np.ndarray
-    solved_AAR: np.ndarray
+    root_RAA: np.ndarray
     e_NCR: np.ndarray  # innovations at u = 0, extended sample, one channel per column
     rho_NR: np.ndarray  # their response to u_0
 
     def solution(self) -> np.ndarray:
-        """Minus the estimated u, then missing values and regression coefficients, by back substitution: [A - 1, R]."""
-        last = len(self.solved_AAR) - 1
-        x_AR = self.solved_AAR[:last, last].copy()
-        for i in range(last - 1, -1, -1):
-            x_AR[i] -= np.einsum("ar,ar->r", self.solved_AAR[i, i + 1 : last], x_AR[i + 1 :])
-            x_AR[i] /= self.solved_AAR[i, i]
-        return x_AR
+        """Minus the estimated u, then missing values and regression coefficients: [A - 1, R]."""
+        upper_RAA = self.root_RAA[:, :-1, :-1].swapaxes(1, 2)
+        return np.linalg.solve(upper_RAA, self.root_RAA[:, -1, :-1, None])[:, :, 0].T
 
     def shocks(self) -> np.ndarray:
         """E[e_t | whole sample], [T, R]; meaningless after a row's end. The last ones are what a forecast needs."""
@@ -94,12 +90,14 @@ def exact(rows: Rows, coefs: Coefs) -> Exact:
         for lag, f_R in enumerate(f_MR):
             b_MCR[lag:] += f_R * x_NCR[: order - lag]
         a_AAR -= _cross_products(b_MCR, np.full(count, order), before)
-    logdet_R = _eliminate(a_AAR, before + rows.missing) + log_det_ar(coefs.phi_pR, coefs.Phi_PR, s)
-    sum_R, observed_R = a_AAR[-1, -1], rows.observed_R
+    root_RAA = _cholesky(a_AAR)
+    pivot_RA = np.einsum("raa->ra", root_RAA)
+    observed_R = rows.observed_R
     with np.errstate(invalid="ignore", divide="ignore"):
-        sigma2_R = sum_R / observed_R
+        logdet_R = 2.0 * np.log(pivot_RA[:, : before + rows.missing]).sum(1) + log_det_ar(coefs.phi_pR, coefs.Phi_PR, s)
+        sigma2_R = pivot_RA[:, -1] ** 2 / observed_R
         loglik_R = -0.5 * (observed_R * (np.log(2.0 * np.pi * sigma2_R) + 1.0) + logdet_R)
-    return Exact(np.where(np.isfinite(loglik_R), loglik_R, -np.inf), sigma2_R, a_AAR, e_NCR[:, :channels], rho_NR)
+    return Exact(np.where(np.isfinite(loglik_R), loglik_R, -np.inf), sigma2_R, root_RAA, e_NCR[:, :channels], rho_NR)
 
 
 def _cross_products(e_NCR: np.ndarray, length_R: np.ndarray, before: int) -> np.ndarray:
@@ -125,18 +123,23 @@ def _cross_products(e_NCR: np.ndarray, length_R: np.ndarray, before: int) -> np.
     return a_AAR
 
 
-def _eliminate(a_AAR: np.ndarray, integrated: int) -> np.ndarray:
-    """Eliminate every unknown from the cross products, in place; log det of the `integrated` leading ones."""
-    logdet_R = np.zeros(a_AAR.shape[2])
-    scale_AR = np.einsum("aar->ar", a_AAR).copy()
+def _cholesky(a_AAR: np.ndarray) -> np.ndarray:
+    """Lower Cholesky factors [R, A, A]; an absent column, or one that others explain, drops out with pivot 1."""
+    a_RAA = np.ascontiguousarray(a_AAR.transpose(2, 0, 1))
+    size_RA = np.einsum("raa->ra", a_RAA).copy()
+    diagonal = np.arange(len(a_AAR) - 1)
+    a_RAA[:, diagonal, diagonal] = np.where(size_RA[:, :-1] > 0, size_RA[:, :-1], 1.0)
+    try:
+        root_RAA = np.linalg.cholesky(a_RAA)
+    except np.linalg.LinAlgError:
+        root_RAA = None
+    if root_RAA is not None and (np.einsum("raa->ra", root_RAA)[:, :-1] ** 2 > 1e-11 * size_RA[:, :-1]).all():
+        return root_RAA
+    root_RAA = np.zeros_like(a_RAA)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for i in range(len(a_AAR) - 1):
-            unused_R = a_AAR[i, i] <= 1e-11 * scale_AR[i]  # an absent column, or one that others explain
-            if unused_R.any():
-                a_AAR[i, i + 1 :, unused_R] = 0.0
-                a_AAR[i, i] = np.where(unused_R, 1.0, a_AAR[i, i])
-            if i < integrated:
-                logdet_R += np.log(a_AAR[i, i])
-            ratio_AR = a_AAR[i, i + 1 :] / a_AAR[i, i]
-            a_AAR[i + 1 :, i + 1 :] -= ratio_AR[:, None] * a_AAR[i, i + 1 :]
-    return logdet_R
+        for i in range(len(a_AAR)):
+            rest_RA = a_RAA[:, i:, i] - np.einsum("raj,rj->ra", root_RAA[:, i:, :i], root_RAA[:, i, :i])
+            if i < len(a_AAR) - 1:
+                rest_RA[rest_RA[:, 0] <= 1e-11 * size_RA[:, i]] = np.eye(1, rest_RA.shape[1])[0]
+            root_RAA[:, i:, i] = rest_RA / np.sqrt(rest_RA[:, :1])
+    return root_RAA

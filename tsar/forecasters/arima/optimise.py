@@ -37,7 +37,13 @@ def loglik(rows: Rows, z_kR: np.ndarray, sizes: Sizes) -> np.ndarray:
 
 
 def maximise(
-    rows: Rows, z_kR: np.ndarray, free_kR: np.ndarray, sizes: Sizes, curvature_Rkk: np.ndarray, iterations: int, gain: float
+    rows: Rows,
+    z_kR: np.ndarray,
+    free_kR: np.ndarray,
+    sizes: Sizes,
+    curvature_Rkk: np.ndarray,
+    iterations: int,
+    gain: float,
 ) -> Optimum:
     """Climb to the maximum of the exact likelihood.
 

@@ -57,7 +57,8 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         failed |= unusable
         usable = np.array([i for i in range(len(panel)) if i not in failed], "i8")
         models = Models.empty(self._wanted(1).sizes, len(panel), len(self.known))
-        batches = self._batches(series, self.season_, usable)
+        own = self.engine == "tsar" or (self.engine == "statsmodels" and self._wanted(1).limits is not None)
+        batches = self._batches(series, self.season_, usable if own else usable[:0])
         if self.n_jobs not in (None, 1):  # pieces for the processes to share
             batches = [part for batch in batches for part in np.array_split(batch, 1 + len(batch) // 64)]
         jobs = [
@@ -78,9 +79,20 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         if self.engine != "tsar":
             from tsar.forecasters.arima.engines import fit_items
 
+            if not own:
+                self.order_[:] = self._given_order()
             self.fits_, more = fit_items(self, series, regressors, failed)
             failed |= more
         return failed
+
+    def _given_order(self) -> tuple[int, ...]:
+        """(p, d, q, P, D, Q, constant) where orders are given, else zeros."""
+        wanted = self._wanted(2)
+        if wanted.limits is not None:
+            return (0,) * 7
+        p, q, big_p, big_q = wanted.sizes
+        d, big_d = wanted.d or 0, wanted.D or 0
+        return (p, d, q, big_p, big_d, big_q, int(d + big_d < 2 if wanted.constant is None else wanted.constant))
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:  # type: ignore[override]
         return super()._state() if self.engine == "tsar" else None
@@ -100,9 +112,7 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
                 failed[i] = str(error)
         return power_N, failed
 
-    def _arrays(
-        self, panel: Panel, power_N: np.ndarray
-    ) -> tuple[list[np.ndarray], list[np.ndarray], dict[int, str]]:
+    def _arrays(self, panel: Panel, power_N: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], dict[int, str]]:
         """Series without leading gaps, transformed; their covariates [L, K]; reasons why one cannot be used."""
         series, regressors, failed = [], [], {}
         columns = [panel.covariates[name] for name in self.known]
@@ -133,7 +143,9 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         self, series: list[np.ndarray], regressors: list[np.ndarray], index: np.ndarray, place: np.ndarray
     ) -> Differenced:
         d, seasonal = self.order_[place, 1], self.order_[place, 4]
-        return prepare([series[i] for i in index], [regressors[i] for i in index], d, seasonal, int(self.season_[place[0]]))
+        return prepare(
+            [series[i] for i in index], [regressors[i] for i in index], d, seasonal, int(self.season_[place[0]])
+        )
 
     def _too_short(self, series: list[np.ndarray], place_N: np.ndarray) -> dict[int, str]:
         lost_N = self.order_[place_N, 1] + self.season_[place_N] * self.order_[place_N, 4]
@@ -151,11 +163,13 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         if self.known:
             future_NHK = np.stack([np.asarray(future[name], "f8") for name in self.known], -1)
             lost = np.isnan(future_NHK).any((1, 2))
-            failed |= {int(i): "expected the known covariates at every step of the horizon" for i in np.flatnonzero(lost)}
+            failed |= {
+                int(i): "expected the known covariates at every step of the horizon" for i in np.flatnonzero(lost)
+            }
         if self.engine != "tsar":
             from tsar.forecasters.arima.engines import predict_items
 
-            own = predict_items(self, panel, series, regressors, future_NHK, place_N, failed)
+            own = predict_items(self, series, regressors, future_NHK, place_N, failed)
             return _back(own, power_N)
         failed |= self._too_short(series, place_N)
         usable = np.array([i for i in range(len(panel)) if i not in failed], "i8")
@@ -239,4 +253,6 @@ def _back(process: Prediction, power_N: np.ndarray) -> Prediction:
     for i in rows:
         variance_H = (one_sigma[i, :, 1] - one_sigma[i, :, 0]) ** 2
         mean_NH[i] = boxcox.mean_back(mean_NH[i], variance_H, power_N[i])
-    return Prediction(mean_NH, quantiles, None if process.sample is None else sample, failed=process.failed, notes=process.notes)
+    return Prediction(
+        mean_NH, quantiles, None if process.sample is None else sample, failed=process.failed, notes=process.notes
+    )

@@ -112,16 +112,16 @@ def min_root(coefs: Coefs, season: int) -> np.ndarray:
     return nearest_R
 
 
-def near_unit_root(coefs: Coefs, season: int, modulus: float) -> np.ndarray:
-    """Whether an AR or MA root of a row lies within `modulus` of the origin.
+def near_unit_root(coefs: Coefs, modulus: float) -> np.ndarray:
+    """Whether a polynomial of a row, each in its own lag, has a root within `modulus` of the origin.
 
     The polynomial in modulus * B is stationary exactly where none does, which its partial autocorrelations tell.
     """
     near_R = np.zeros(coefs.phi_pR.shape[1], bool)
     for index, part_kR in enumerate(coefs):
-        lag_k1 = np.arange(1, len(part_kR) + 1)[:, None] * (season if index > 1 else 1)
+        scale_k1 = modulus ** np.arange(1, len(part_kR) + 1)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            r_kR = pacf_from_ar((-part_kR if index % 2 else part_kR) * modulus**lag_k1)
+            r_kR = pacf_from_ar((-part_kR if index % 2 else part_kR) * scale_k1)
         near_R |= ~(np.abs(r_kR) < 1.0).all(0)
     return near_R
 

@@ -30,6 +30,8 @@ from tsar.forecasters.arima.data import Differenced
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1))
 MOVES_M5 = np.array([(a, b, 0, 0, 0) for a, b in _STEPS] + [(0, 0, a, b, 0) for a, b in _STEPS])
 _TOGGLE = len(MOVES_M5)
+_CLOSE = 2.0  # criterion units behind the leader within which a candidate is worth its exact maximum
+_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Found:
 
 def search(
     data: Differenced, limits: Limits, *, fitted: int = 3, polished: int = 3, rounds: int = 12,
-    allow_constant: bool = True,
+    approximate: bool = False, allow_constant: bool = True,
 ) -> Found:  # fmt: skip
     """Choose orders by AICc.
 
@@ -72,6 +74,7 @@ def search(
     fitted : neighbours of each series fitted per round
     polished : candidates of each series whose exact likelihood is maximised at the end
     rounds : most rounds
+    approximate : rank by conditional sums of squares, for long series
     allow_constant : consider a mean, or a drift, where d + D < 2
     """
     count, season = len(data.rows.length_R), data.rows.season
@@ -80,28 +83,40 @@ def search(
     slots = Slots(tuple(int(v) for v in cap_B4.max(0)))
     seen = np.zeros((count, *(cap_B4.max(0) + 1), 2), bool)
     series_R, order_R5 = _starts(cap_B4, constant_B, data.original_B, seen)
-    tried = fit_candidates(data, slots, series_R, order_R5, np.zeros((slots.total, len(series_R))), css=15)
-    tried.aicc_R[reject_unit_roots(tried, slots, season)] = np.inf
+    effort = {"css": 3} if approximate else {"css": 2, "ml": 8, "gain": 2e-2}
+    start_kR = np.zeros((slots.total, len(series_R)))
+    tried = fit_candidates(data, slots, series_R, order_R5, start_kR, **(effort | {"css": 15}))
+    tried.aicc_R[reject_unit_roots(tried, slots)] = np.inf
     best_B = _best(tried, count)
     improved_B, stale_B = np.ones(count, bool), np.zeros(count, int)
     live = np.arange(count)
     for _ in range(rounds):
         if len(live) == 0:
             break
-        series_R, order_R5, z_kR = _promising(data, slots, tried.take(best_B[live]), cap_B4, constant_B, seen, improved_B, fitted)
+        series_R, order_R5, z_kR = _promising(
+            data, slots, tried.take(best_B[live]), cap_B4, constant_B, seen, improved_B, fitted
+        )
         if len(series_R) == 0:
             break
-        fresh = fit_candidates(data, slots, series_R, order_R5, z_kR, css=5)
-        fresh.aicc_R[reject_unit_roots(fresh, slots, season)] = np.inf
+        fresh = fit_candidates(data, slots, series_R, order_R5, z_kR, **effort)
+        fresh.aicc_R[reject_unit_roots(fresh, slots)] = np.inf
         tried = tried.join(fresh)
         before_B, best_B = tried.aicc_R[best_B], _best(tried, count)
         improved_B = tried.aicc_R[best_B] < before_B
         stale_B = np.where(improved_B, 0, stale_B + 1)
         live = np.unique(series_R[stale_B[series_R] < 2])
-    return Found(_polish(data, slots, tried, count, polished), tried, slots)
+    best, tried = _polish(data, slots, tried, count, polished)
+    return Found(best, tried, slots)
 
 
-def _starts(cap_B4: np.ndarray, constant_B: np.ndarray, length_B: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def is_long(length_B: np.ndarray, season_B: np.ndarray | int) -> np.ndarray:
+    """Whether a search maximises conditional sums of squares, not the likelihood (the rule of R's auto.arima)."""
+    return (length_B > 150) | (np.asarray(season_B) > 12)
+
+
+def _starts(
+    cap_B4: np.ndarray, constant_B: np.ndarray, length_B: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     rows = []
     short_B = length_B < 10
     for order in ((2, 2, 1, 1), (0, 0, 0, 0), (1, 0, 1, 0), (0, 1, 0, 1)):
@@ -134,63 +149,82 @@ def _promising(
     to_RM5[:, _TOGGLE, 4] = 1 - best.order_R5[:, 4]
     valid_RM = ((to_RM5[..., :4] >= 0) & (to_RM5[..., :4] <= cap_B4[best.series_R, None])).all(2)
     valid_RM[:, _TOGGLE] &= constant_B[best.series_R] == 1
-    inside_RM5 = np.where(valid_RM[..., None], to_RM5, 0)
+    to_RM5 = np.where(valid_RM[..., None], to_RM5, 0)
     owner_RM = np.broadcast_to(best.series_R[:, None], (rows, moves))
-    valid_RM &= ~seen[(owner_RM, *np.moveaxis(inside_RM5, 2, 0))]
-    change_RM = np.where(valid_RM, 0.0, np.inf)
-    change_RM[:, :_TOGGLE] += _predicted_change(data, slots, best, inside_RM5[:, :_TOGGLE], valid_RM[:, :_TOGGLE], cap_B4)
+    valid_RM &= ~seen[(owner_RM, *np.moveaxis(to_RM5, 2, 0))]
+    change_RM, start_RMk = _predict_moves(data, slots, best, to_RM5, valid_RM, cap_B4)
     change_RM[:, _TOGGLE] = np.where(valid_RM[:, _TOGGLE] & improved_B[best.series_R], -1e9, np.inf)
     rank_RM = np.argsort(np.argsort(change_RM, 1), 1)
     slack_R = np.where(improved_B[best.series_R], 3.0, 0.0)
     row_R, move_R = np.nonzero((rank_RM < most + 1) & (change_RM < slack_R[:, None]))
     order_R5 = to_RM5[row_R, move_R]
     seen[(best.series_R[row_R], *order_R5.T)] = True
-    return best.series_R[row_R], order_R5, best.z_kR[:, row_R] * slots.free(order_R5)
+    return best.series_R[row_R], order_R5, start_RMk[row_R, move_R].T * slots.free(order_R5)
 
 
-def _predicted_change(
+def _predict_moves(
     data: Differenced, slots: Slots, best: Fits, to_RM5: np.ndarray, valid_RM: np.ndarray, cap_B4: np.ndarray
-) -> np.ndarray:
-    """Predicted change of the criterion for each move: [R, M]."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted change of the criterion [R, M] and parameters [R, M, k] after each move."""
     change_RM = np.full(valid_RM.shape, np.inf)
+    start_RMk = np.repeat(best.z_kR.T[:, None], valid_RM.shape[1], axis=1)
     wide_R5 = best.order_R5.copy()
     wide_R5[:, :4] = np.minimum(wide_R5[:, :4] + 1, cap_B4[best.series_R])
     for index, sizes in batches(data, best.series_R, wide_R5, exact=False):
-        rows, at = rows_of(data, best.series_R[index], wide_R5[index] * 0 + best.order_R5[index]), slots.within(sizes)
-        z_kR = best.z_kR[np.ix_(at, index)]
-        m_Rkk, g_Rk, sum_R = normal_equations(rows, z_kR, Slots(sizes).free(wide_R5[index]), sizes)
-        row_N, move_N = np.nonzero(valid_RM[index])
+        row_N, move_N = np.nonzero(valid_RM[index, :_TOGGLE])
         if len(row_N) == 0:
             continue
-        order_N5 = to_RM5[index[row_N], move_N]
+        rows, at = rows_of(data, best.series_R[index], best.order_R5[index]), slots.within(sizes)
+        z_kR = best.z_kR[np.ix_(at, index)]
+        m_Rkk, g_Rk, sum_R = normal_equations(rows, z_kR, Slots(sizes).free(wide_R5[index]), sizes)
+        here = index[row_N]
+        order_N5 = to_RM5[here, move_N]
         keep_Nk = Slots(sizes).free(order_N5).T
-        fixed_Nk = np.where(keep_Nk, 0.0, -z_kR.T[row_N])
+        fixed_Nk = np.where(keep_Nk, 0.0, -z_kR.T[row_N])  # a dropped parameter goes to zero
         m_Nkk, g_Nk = m_Rkk[row_N], g_Rk[row_N]
         pulled_Nk = g_Nk + np.einsum("nij,nj->ni", m_Nkk, fixed_Nk)
         inner_Nkk = m_Nkk * (keep_Nk[:, :, None] & keep_Nk[:, None, :])
-        diagonal = np.arange(keep_Nk.shape[1])
+        diagonal = np.arange(len(at))
         inner_Nkk[:, diagonal, diagonal] += ~keep_Nk
         rest_Nk = np.where(keep_Nk, pulled_Nk, 0.0)
-        gained_N = np.einsum("nk,nk->n", rest_Nk, np.linalg.solve(inner_Nkk, rest_Nk[:, :, None])[:, :, 0])
-        predicted_N = sum_R[row_N] + np.einsum("nk,nk->n", g_Nk + pulled_Nk, fixed_Nk) - gained_N
+        step_Nk = -np.linalg.solve(inner_Nkk, rest_Nk[:, :, None])[:, :, 0]
+        predicted_N = (
+            sum_R[row_N] + np.einsum("nk,nk->n", g_Nk + pulled_Nk, fixed_Nk) + np.einsum("nk,nk->n", rest_Nk, step_Nk)
+        )
         ratio_N = np.maximum(predicted_N / np.maximum(sum_R[row_N], 1e-300), 0.05)
-        here = index[row_N]
-        n_N = data.rows.length_R[best.series_R[here]]
-        penalty_N = aicc(data, best.series_R[here], order_N5, np.zeros(len(here)))
-        penalty_N = penalty_N - aicc(data, best.series_R[here], best.order_R5[here], np.zeros(len(here)))
-        change_RM[here, move_N] = n_N * np.log(ratio_N) + np.nan_to_num(penalty_N, nan=np.inf)
-    return change_RM
+        owner_N, none_N = best.series_R[here], np.zeros(len(here))
+        penalty_N = aicc(data, owner_N, order_N5, none_N) - aicc(data, owner_N, best.order_R5[here], none_N)
+        change_RM[here, move_N] = data.rows.length_R[owner_N] * np.log(ratio_N) + np.nan_to_num(penalty_N, nan=np.inf)
+        start_RMk[here[:, None], move_N[:, None], at] = z_kR.T[row_N] + fixed_Nk + np.clip(step_Nk, -0.5, 0.5)
+    return change_RM, start_RMk
 
 
-def _polish(data: Differenced, slots: Slots, tried: Fits, count: int, most: int) -> Fits:
-    """Maximise the exact likelihood of the leading candidates of each series and choose among them."""
-    order = np.lexsort((tried.aicc_R, tried.series_R))
-    start_B = np.searchsorted(tried.series_R[order], np.arange(count))
-    rank_R = np.arange(len(order)) - start_B[tried.series_R[order]]
-    best_R = tried.aicc_R[order[start_B]][tried.series_R[order]]
-    behind_R = np.where(np.isfinite(best_R), tried.aicc_R[order] - best_R, 0.0)
-    leading = order[(rank_R == 0) | ((rank_R < most) & (behind_R < 2.0))]
-    part = tried.take(leading)
-    exact = fit_candidates(data, slots, part.series_R, part.order_R5, part.z_kR, css=1, ml=12, gain=1e-3)
-    exact.aicc_R[reject_unit_roots(exact, slots, data.rows.season)] += 1e6  # chosen only where nothing else is left
-    return exact.take(_best(exact, count))
+def _polish(data: Differenced, slots: Slots, tried: Fits, count: int, most: int) -> tuple[Fits, Fits]:
+    """Maximise the exact likelihood of the leading candidates of each series: (the chosen ones, all candidates).
+
+    Where all of them end near a unit root the next ones follow; a series left with none keeps its best.
+    """
+    waiting_R, pending_B = np.ones(len(tried.series_R), bool), np.ones(count, bool)
+    done: Fits | None = None
+    near_R = np.zeros(0, bool)
+    for _ in range(_PASSES):
+        order = np.flatnonzero(waiting_R & pending_B[tried.series_R])
+        order = order[np.lexsort((tried.aicc_R[order], tried.series_R[order]))]
+        if len(order) == 0:
+            break
+        series_R, start_R = np.unique(tried.series_R[order], return_index=True)
+        start_R = start_R[np.searchsorted(series_R, tried.series_R[order])]
+        behind_R = np.nan_to_num(tried.aicc_R[order] - tried.aicc_R[order][start_R], nan=0.0, posinf=np.inf)
+        rank_R = np.arange(len(order)) - start_R
+        leading = order[(rank_R == 0) | ((rank_R < most) & (behind_R < _CLOSE))]
+        part = tried.take(leading)
+        exact = fit_candidates(data, slots, part.series_R, part.order_R5, part.z_kR, css=0, ml=10, gain=1e-2)
+        waiting_R[leading] = False
+        near_R = np.concatenate((near_R, reject_unit_roots(exact, slots)))
+        done = exact if done is None else done.join(exact)
+        pending_B[done.series_R[~near_R & np.isfinite(done.aicc_R)]] = False
+    assert done is not None
+    ranked = Fits(done.series_R, done.order_R5, done.z_kR, done.loglik_R, done.aicc_R + np.where(near_R, 1e6, 0.0))
+    chosen = done.take(_best(ranked, count))
+    done.aicc_R[near_R] = np.inf
+    return chosen, done.join(tried.take(np.flatnonzero(waiting_R)))
