@@ -167,7 +167,8 @@ def test_items_modelled_jointly():
 
 
 def test_channels_that_differ_between_fit_and_predict():
-    model = NeuralForecaster(**SMALL, tokenizer=Patch(size=16, joint=True), multivariate=True).fit(frame("ab"))
+    model = NeuralForecaster(**SMALL, multivariate=True).fit(frame("ab"))
+    assert model.model_.config.tokenizer.joint and model.model_.config.core.mixer.variate_bias
     assert np.isfinite(model.predict(20).mean).all()
     for other in ("a", "abc", "ac"):
         with pytest.raises(ValueError, match="modelled jointly in fit: expected \\['a', 'b'\\]"):

@@ -44,6 +44,8 @@ def system_of(options: Mapping[str, Any]) -> System:
     for word, slot in WORDS.items():
         choice = options[word]
         changes[word] = resolve(slot, getattr(system, word) if choice is None else choice)
+    if (joint := options["multivariate"]) is not None:
+        _join(changes, bool(joint), own={word for word in WORDS if options[word] is not None})
     if (mask := changes.get("mask", system.mask)) not in MASKS:
         raise ValueError(f"unknown mask {mask!r}: expected one of {', '.join(MASKS)}")
     for name in ("context", "width"):
@@ -99,6 +101,13 @@ def model_config(
         tokenizer=tokenizer, core=core, head=system.head, objective=objective, order=system.order, context=context,
         embed=system.embed, known=known, past=past, static=static,
     )  # fmt: skip
+
+
+def _join(words: dict[str, Any], joint: bool, own: set[str]) -> None:
+    """Let tokens of one row be of all variates, and attention tell its own from the others; the caller's words stay."""
+    for word, option in (("tokenizer", "joint"), ("mixer", "variate_bias")):
+        if word not in own and hasattr(words[word], option):
+            words[word] = dataclasses.replace(words[word], **{option: joint})
 
 
 def _shorter(tokenizer: Part, size: int) -> Part:
