@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tsar
+from tsar.forecasters.zero_shot import ZeroShotForecaster
+from tsar.train import TrainConfig
 from tsar.zero_shot import quantile_function
 from tsar.zero_shot.checkpoint import load, save
+from tsar.zero_shot.fingerprints import fingerprints, share_seen
 from tsar.zero_shot.network import LEVELS, ZeroShot, ZeroShotConfig
 
 
@@ -122,3 +125,32 @@ def test_checkpoints_are_strict(tmp_path):
     save_file(load_file(file), file)
     with pytest.raises(ValueError, match="not a checkpoint"):
         tsar.from_pretrained(tmp_path)
+
+
+def test_fine_tuning_is_kept_only_where_it_helps():
+    rng = np.random.default_rng(0)
+    train = TrainConfig(max_steps=40, batch_size=32, learning_rate=1e-3, validate_every=10, patience=0, validation=None)
+    # A pattern no expert knows: every third value repeats the negative of the one before.
+    steps = rng.standard_normal((8, 120))
+    steps[:, 1::3] = -steps[:, 0::3]
+    odd = frame(**{str(i): y for i, y in enumerate(steps)})
+    tuned = ZeroShotForecaster(fine_tune="full", horizon=3, season_length=3, train=train).fit(odd)
+    assert tuned.tuning_.kept == (tuned.tuning_.after < 0.995 * tuned.tuning_.before)
+    hopeless = ZeroShotForecaster(
+        fine_tune="head", horizon=6, train=TrainConfig(max_steps=2, learning_rate=10.0, validate_every=1, clip=0.0)
+    ).fit(odd)
+    assert not hopeless.tuning_.kept
+    plain = tsar.from_pretrained("tsar-small")
+    for name, value in plain.network_.state_dict().items():
+        torch.testing.assert_close(hopeless.network_.state_dict()[name], value)
+    with pytest.raises(ValueError, match="fine_tune must be None or one of"):
+        ZeroShotForecaster(fine_tune="all").fit(odd)
+
+
+def test_fingerprints_know_a_series_again():
+    rng = np.random.default_rng(0)
+    known, new = rng.standard_normal(20_000), rng.standard_normal(20_000)
+    hashes = fingerprints([known.astype(np.float16)])
+    assert share_seen(known[3_333:9_000] * 7 + 2, hashes) > 0.85
+    assert share_seen(new, hashes) < 0.01
+    assert np.isnan(share_seen(np.arange(1000.0), hashes))

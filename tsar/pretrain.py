@@ -21,6 +21,7 @@ from tsar.pretraining import pool
 from tsar.pretraining.corpus import read_corpus
 from tsar.pretraining.held_out import HeldOut, overall, read_held_out, score
 from tsar.train import Progress, TrainConfig, train
+from tsar.zero_shot.checkpoint import load, save
 from tsar.zero_shot.network import Batch, ZeroShot, ZeroShotConfig
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class PretrainConfig:
         Of the pool, the weights and the order.
     without : str
         A family of artificial series to leave out; "real" leaves out the real sources.
+    start : str
+        Folder of weights to start from; fresh ones by default.
     network : ZeroShotConfig
         Sizes.
     train : TrainConfig
@@ -54,6 +57,7 @@ class PretrainConfig:
     held_out_chunks: int = 12
     seed: int = 0
     without: str = ""
+    start: str = ""
     network: ZeroShotConfig = field(default_factory=ZeroShotConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -105,8 +109,10 @@ def pretrain(
     series = pool.by_period(read_corpus(corpus, real))
     folder = directory / "pool"
     pool.build(folder, config.seed, range(config.chunks + config.held_out_chunks), series, config.without)
-    chosen = [path for path in (read_held_out(corpus, config.held_out) if config.held_out else [])]
+    chosen = read_held_out(corpus, config.held_out) if config.held_out else []
     model = ZeroShot(config.network, seed=config.seed)
+    if config.start:
+        model.load_state_dict(load(config.start)[0].state_dict())
 
     def batches(index: int) -> Batch:
         epoch, place = divmod(index, config.chunks)
@@ -129,7 +135,7 @@ def pretrain(
 
 
 def validation(chunks: list[Batch], sets: list[HeldOut], file: Path) -> Callable[[nn.Module], float]:
-    """Make the validation loss: mean log WQL over real sets where there are some, else the loss of held-out chunks.
+    """Make the validation loss: mean log MASE and scaled quantile loss over real sets, or the loss of held-out chunks.
 
     Every call appends the scores of all sets and the loss of each chunk's shape to `file`.
     """
@@ -148,8 +154,8 @@ def validation(chunks: list[Batch], sets: list[HeldOut], file: Path) -> Callable
             opened.write(json.dumps(entry) + "\n")
         if mean is None:
             return float(np.mean(list(losses.values())))
-        log.info("held-out sets: MASE %.4f WQL %.4f coverage %.3f; chunks %s", *mean, losses)
-        return float(np.log(mean.wql) + np.log(mean.mase)) / 2
+        log.info("held-out sets: MASE %.4f SQL %.4f coverage %.3f; chunks %s", *mean, losses)
+        return float(np.log(mean.sql) + np.log(mean.mase)) / 2
 
     return check
 
@@ -164,8 +170,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run `tsar pretrain`."""
-    from tsar.zero_shot.checkpoint import save
-
     model, state = pretrain(PretrainConfig.from_toml(args.config), args.corpus, args.out, progress=not args.quiet)
     save(model, args.out / "model", {"steps": state.step, "seconds": round(state.seconds)})
     return 0

@@ -32,7 +32,11 @@ def test_filter_states_equal_the_recurrence(length):
     f = torch.randn(3, 2, 2, generator=g, dtype=torch.float64) * 0.5
     gain = torch.randn(3, 2, generator=g, dtype=torch.float64)
     x0 = torch.randn(2, 2, generator=g, dtype=torch.float64)
-    got = filter_states(u, f, gain, x0)
+
+    def tuples(x):
+        return tuple(map(tuples, x)) if isinstance(x, list) else x
+
+    got = filter_states(u, tuples(f.tolist()), tuples(gain.tolist()), x0)
     x = x0[:, None].expand(-1, 3, -1)
     for t in range(length):
         x = torch.einsum("gij,bgj->bgi", f, x) + gain * u[:, t, None, None]

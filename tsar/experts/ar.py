@@ -5,6 +5,9 @@ B series, L time, P order, R origins, H horizon.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -54,14 +57,32 @@ def forecast(x_BL: Tensor, start_B: Tensor, end_B: Tensor, origins_BR: Origins, 
     return path.nan_to_num(0.0).clamp(-bound, bound)
 
 
-def ar_levels(series: Series, origins_BR: Origins, horizon: int, order: int = 12) -> Tensor:
+class Task(NamedTuple):
+    """A zero-mean series to forecast by AR, and how its forecasts become those of the original."""
+
+    x_BL: Tensor
+    start_B: Tensor
+    end_B: Tensor
+    origins_BR: Origins
+    finish: Callable[[Tensor], Tensor]
+
+
+def forecast_all(tasks: Sequence[Task], horizon: int, order: int) -> list[Tensor]:
+    """Forecast several tasks at the price of one: forecasts [B, R, H] of each."""
+    width = max(task.x_BL.shape[1] for task in tasks)
+    x = torch.cat([torch.nn.functional.pad(task.x_BL, (0, width - task.x_BL.shape[1])) for task in tasks])
+    start, end, origins = (torch.cat([task[i] for task in tasks]) for i in (1, 2, 3))
+    steps = forecast(x, start, end, origins, horizon, order).chunk(len(tasks))
+    return [task.finish(path) for task, path in zip(tasks, steps, strict=True)]
+
+
+def levels(series: Series, origins_BR: Origins) -> Task:
     """AR around the mean: forecasts return to it."""
     time = torch.arange(series.y_BL.shape[1], device=series.y_BL.device)
     inside = time < series.length_B[:, None]
     mean = (series.y_BL * inside).sum(1, keepdim=True) / series.length_B[:, None]
     x = (series.y_BL - mean) * inside
-    zero = torch.zeros_like(series.length_B)
-    return mean[..., None] + forecast(x, zero, series.length_B, origins_BR, horizon, order)
+    return Task(x, torch.zeros_like(series.length_B), series.length_B, origins_BR, lambda path: mean[..., None] + path)
 
 
 def differences(y_BL: Tensor, length_B: Tensor, lag_B: Tensor) -> Tensor:
@@ -71,29 +92,26 @@ def differences(y_BL: Tensor, length_B: Tensor, lag_B: Tensor) -> Tensor:
     return (y_BL - take(y_BL, index)) * ((index >= 0) & (time < length_B[:, None]))
 
 
-def ar_differences(series: Series, origins_BR: Origins, horizon: int, order: int = 12) -> Tensor:
-    """AR of the first differences, summed: forecasts start from the last value and keep no trend."""
-    one = torch.ones_like(series.length_B)
-    x = differences(series.y_BL, series.length_B, one)
-    steps = forecast(x, one, series.length_B, origins_BR, horizon, order)
-    return take(series.y_BL, origins_BR)[..., None] + steps.cumsum(-1)
-
-
-def ar_drift(series: Series, origins_BR: Origins, horizon: int, order: int = 4) -> Tensor:
-    """AR of the first differences around their mean, summed: a short memory around a straight line."""
+def steps_of(series: Series, origins_BR: Origins, drift: bool = False) -> Task:
+    """AR of the first differences, summed: forecasts start from the last value; with `drift` around a straight line."""
     y, one = series.y_BL, torch.ones_like(series.length_B)
-    slope = (take(y, series.length_B[:, None] - 1) - y[:, :1]) / (series.length_B[:, None] - 1).clamp_min(1)
-    x = (y[:, 1:] - y[:, :-1] - slope) * (torch.arange(1, y.shape[1], device=y.device) < series.length_B[:, None])
-    x = torch.nn.functional.pad(x, (1, 0))
-    steps = forecast(x, one, series.length_B, origins_BR, horizon, order)
-    return take(y, origins_BR)[..., None] + (steps + slope[..., None]).cumsum(-1)
+    last = take(y, origins_BR)[..., None]
+    slope = torch.zeros_like(y[:, :1])
+    if drift:
+        slope = (take(y, series.length_B[:, None] - 1) - y[:, :1]) / (series.length_B[:, None] - 1).clamp_min(1)
+    inside = torch.arange(1, y.shape[1], device=y.device) < series.length_B[:, None]
+    x = torch.nn.functional.pad((y[:, 1:] - y[:, :-1] - slope) * inside, (1, 0))
+    return Task(x, one, series.length_B, origins_BR, lambda path: last + (path + slope[..., None]).cumsum(-1))
 
 
-def ar_seasonal(series: Series, origins_BR: Origins, horizon: int, season_B: Tensor, order: int = 12) -> Tensor:
+def seasonal_steps(series: Series, origins_BR: Origins, season_B: Tensor) -> Task:
     """AR of the seasonal differences, added to the last season: y_{o+h} = y_{o+h-s} + x_{o+h}."""
+
+    def finish(path: Tensor) -> Tensor:
+        h = torch.arange(path.shape[-1], device=season_B.device)
+        same_phase = (h[:, None] >= h) & ((h[:, None] - h) % season_B[:, None, None] == 0)  # [B, H to, H from]
+        index = origins_BR[..., None] + 1 - season_B[:, None, None] + h % season_B[:, None, None]
+        return take(series.y_BL, index) + path @ same_phase.double().transpose(1, 2)
+
     x = differences(series.y_BL, series.length_B, season_B)
-    steps = forecast(x, season_B, series.length_B, origins_BR, horizon, order)
-    h = torch.arange(horizon, device=season_B.device)
-    same_phase = (h[:, None] >= h) & ((h[:, None] - h) % season_B[:, None, None] == 0)  # [B, H to, H from]
-    index = origins_BR[..., None] + 1 - season_B[:, None, None] + h % season_B[:, None, None]
-    return take(series.y_BL, index) + steps @ same_phase.double().transpose(1, 2)
+    return Task(x, season_B, series.length_B, origins_BR, finish)

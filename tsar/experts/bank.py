@@ -35,16 +35,11 @@ class Bank(NamedTuple):
     scale_B: Tensor
 
 
-def log_theta(parts: Seasonal, origins_BR: Tensor, horizon: int) -> Tensor:
-    """Theta in logarithms, for adjusted series that are positive and not in logarithms yet; plain Theta elsewhere."""
+def logarithms(parts: Seasonal) -> tuple[Series, Tensor]:
+    """Take logarithms of adjusted series that are positive and not in logarithms yet; say which those are."""
     plain = parts.adjusted
-    log = ~parts.log_B & (torch.where(plain.seen_BL, plain.y_BL, 1.0) > 0).all(1)
-    y_BL = torch.where(log[:, None], plain.y_BL.clamp_min(1e-300).log(), plain.y_BL)
-    series = plain._replace(y_BL=y_BL)
-    near = smoothing.ses_levels(series, smoothing.ses_states(series))
-    path = smoothing.theta(series, *near, origins_BR, horizon)
-    ceiling = y_BL.amax(1)[:, None, None] + 5
-    return torch.where(log[:, None, None], torch.minimum(path, ceiling).exp(), path)
+    log_B = ~parts.log_B & (torch.where(plain.seen_BL, plain.y_BL, 1.0) > 0).all(1)
+    return plain._replace(y_BL=torch.where(log_B[:, None], plain.y_BL.clamp_min(1e-300).log(), plain.y_BL)), log_B
 
 
 def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) -> Bank:
@@ -73,12 +68,30 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
     adjusted = parts.adjusted
     ahead = parts.ahead(origins_BR, horizon)
     span_B = torch.minimum(torch.full_like(series.length_B, horizon), (series.length_B // 3).clamp_min(1))
-    states = smoothing.ses_states(adjusted)
-    near, far = (smoothing.ses_levels(adjusted, states, span_B=span) for span in (None, span_B))
+    logs, log_B = logarithms(parts)
+    both = Series(*(torch.cat(pair) for pair in zip(adjusted, logs, strict=True)))
+    states = smoothing.ses_states(both)
+    near = smoothing.ses_levels(both, states)
+    far = smoothing.ses_levels(adjusted, states[: len(states) // 2], span_B=span_B)
+    plain, log_near = zip(*(part.chunk(2) for part in near), strict=True)
+    log_theta = smoothing.theta(logs, *log_near, origins_BR, horizon)
+    ceiling = logs.y_BL.amax(1)[:, None, None] + 5  # e^5 of the largest value, so that nothing becomes infinite
+    log_theta = torch.where(log_B[:, None, None], torch.minimum(log_theta, ceiling).exp(), log_theta)
     short = tail(adjusted, origins_BR, torch.full_like(series.length_B, MEMORY))
-    damped = smoothing.holt_states(short[0])
-    lines = smoothing.holt_states(short[0], smoothing.LINES)
+    trends = smoothing.holt_states(short[0], (*smoothing.HOLTS, *smoothing.LINES))
+    damped, lines = trends[:, : len(smoothing.HOLTS)], trends[:, len(smoothing.HOLTS) :]
     cycles = tail(adjusted, origins_BR, (24 * period_B[0]).clamp_min(256))
+    by_levels, by_steps, by_season, by_long_season = ar.forecast_all(
+        [
+            ar.levels(*cycles),
+            ar.steps_of(adjusted, origins_BR),
+            ar.seasonal_steps(series, origins_BR, period_B[0]),
+            ar.seasonal_steps(series, origins_BR, period_B[1]),
+        ],
+        horizon,
+        order=12,
+    )
+    (by_drift,) = ar.forecast_all([ar.steps_of(adjusted, origins_BR, drift=True)], horizon, order=4)
     recent = 2 * period_B[0].clamp(4, 200)
     all_BEORH = torch.stack(
         [
@@ -93,21 +106,21 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
                 for forecast in (
                     naive.mean(adjusted, origins_BR, horizon, LONGEST),
                     naive.mean(adjusted, origins_BR, horizon, recent[:, None]),
-                    smoothing.ses(near[0], origins_BR, horizon),
-                    smoothing.theta(adjusted, *near, origins_BR, horizon),
-                    log_theta(parts, origins_BR, horizon),
+                    smoothing.ses(plain[0], origins_BR, horizon),
+                    smoothing.theta(adjusted, *plain, origins_BR, horizon),
+                    log_theta,
                     smoothing.theta(adjusted, *far, origins_BR, horizon),
                     smoothing.holt(short[0], damped, short[1], horizon),
                     smoothing.holt(short[0], damped, short[1], horizon, span_B=span_B),
                     smoothing.holt(short[0], lines, short[1], horizon, smoothing.LINES),
                     naive.local_drift(adjusted, origins_BR, horizon),
-                    ar.ar_levels(*cycles, horizon),
-                    ar.ar_differences(adjusted, origins_BR, horizon),
-                    ar.ar_drift(adjusted, origins_BR, horizon),
+                    by_levels,
+                    by_steps,
+                    by_drift,
                 )
             ),
-            ar.ar_seasonal(series, origins_BR, horizon, period_B[0]),
-            ar.ar_seasonal(series, origins_BR, horizon, period_B[1]),
+            by_season,
+            by_long_season,
         ],
         1,
     )

@@ -5,6 +5,9 @@ B series, L time, G grid points (one recurrence each), K state size, C block len
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -21,7 +24,42 @@ def matrix_powers(f_GKK: Tensor, count: int) -> Tensor:
     return powers[:count]
 
 
-def filter_states(u_BL: Tensor, f_GKK: Tensor, g_GK: Tensor, x0_BK: Tensor) -> Tensor:
+Matrix = tuple[tuple[float, ...], ...]
+
+
+class Responses(NamedTuple):
+    """What a grid of recurrences does to a block; a function of the grid and the number of blocks alone."""
+
+    inside: Tensor  # [C, G·K·C] inputs of a block -> states in it
+    carry: Tensor  # [G, J·K, J·K] states at the ends of blocks -> states before each block
+    start: Tensor  # [G, K, J·K] state before the first input -> states before each block
+    outside: Tensor  # [G, K, K·C] state before a block -> states in it
+
+
+@lru_cache(maxsize=64)
+def responses(transitions: tuple[Matrix, ...], gains: Matrix, n_blocks: int, device: torch.device) -> Responses:
+    """Compute and keep the matrices of a grid."""
+    f_GKK = torch.tensor(transitions, dtype=torch.float64, device=device)
+    g_GK = torch.tensor(gains, dtype=torch.float64, device=device)
+    (n_grid, k), c = g_GK.shape, BLOCK
+    powers_CGKK = matrix_powers(f_GKK, c + 1)
+    response_CGK = (powers_CGKK[:c] @ g_GK[None, :, :, None])[..., 0]
+    lag_CC = torch.arange(c, device=device)[:, None] - torch.arange(c, device=device)[None, :]
+    inside = response_CGK[lag_CC.clamp_min(0)] * (lag_CC >= 0)[..., None, None]  # [to, from, G, K]
+    inside = inside.permute(1, 2, 3, 0).reshape(c, n_grid * k * c)
+
+    # Block-end states: X_j = F^C X_{j-1} + e_j with X_{-1} = x0; carried into block j is X_{j-1}.
+    leaps = matrix_powers(powers_CGKK[c], n_blocks + 1)
+    lag_JJ = torch.arange(n_blocks, device=device)
+    lag_JJ = lag_JJ[:, None] - lag_JJ[None, :] - 1
+    carry = leaps[lag_JJ.clamp_min(0)] * (lag_JJ >= 0)[..., None, None, None]  # [to, from, G, K, K]
+    carry = carry.permute(2, 1, 4, 0, 3).reshape(n_grid, n_blocks * k, n_blocks * k)
+    start = leaps[:n_blocks].permute(1, 3, 0, 2).reshape(n_grid, k, n_blocks * k)
+    outside = powers_CGKK[1:].permute(1, 3, 2, 0).reshape(n_grid, k, k * c)
+    return Responses(inside, carry, start, outside)
+
+
+def filter_states(u_BL: Tensor, transitions: tuple[Matrix, ...], gains: Matrix, x0_BK: Tensor) -> Tensor:
     """States of x_t = F x_{t-1} + g u_t for every series, grid point and time.
 
     Time is cut into blocks of `BLOCK` steps. Inside a block the response to the inputs is one product with a
@@ -32,7 +70,7 @@ def filter_states(u_BL: Tensor, f_GKK: Tensor, g_GK: Tensor, x0_BK: Tensor) -> T
     ----------
     u_BL : Tensor
         Inputs, left-aligned; whatever follows the end of a series only reaches later states.
-    f_GKK, g_GK : Tensor
+    transitions, gains : tuples [G, K, K] and [G, K]
         Transition matrices and input gains.
     x0_BK : Tensor
         State before the first input.
@@ -43,32 +81,14 @@ def filter_states(u_BL: Tensor, f_GKK: Tensor, g_GK: Tensor, x0_BK: Tensor) -> T
         States [B, G, K, L].
     """
     n_series, length = u_BL.shape
-    n_grid, k = g_GK.shape
-    c = BLOCK
+    n_grid, k, c = len(gains), len(gains[0]), BLOCK
     n_blocks = -(-length // c)
+    matrices = responses(transitions, gains, n_blocks, u_BL.device)
     u_BJC = torch.nn.functional.pad(u_BL, (0, n_blocks * c - length)).view(n_series, n_blocks, c)
-
-    powers_CGKK = matrix_powers(f_GKK, c + 1)
-    response_CGK = (powers_CGKK[:c] @ g_GK[None, :, :, None])[..., 0]
-    lag_CC = torch.arange(c, device=u_BL.device)[:, None] - torch.arange(c, device=u_BL.device)[None, :]
-    toeplitz = response_CGK[lag_CC.clamp_min(0)] * (lag_CC >= 0)[..., None, None]  # [to, from, G, K]
-    toeplitz = toeplitz.permute(1, 2, 3, 0).reshape(c, n_grid * k * c)
-    inside = (u_BJC.reshape(-1, c) @ toeplitz).view(n_series, n_blocks, n_grid, k, c)
-
-    # Block-end states: X_j = F^C X_{j-1} + e_j with X_{-1} = x0; carried into block j is X_{j-1}.
-    leaps = matrix_powers(powers_CGKK[c], n_blocks + 1)
-    ends = inside[..., -1]  # [B, J, G, K]
-    lag_JJ = torch.arange(n_blocks, device=u_BL.device)
-    lag_JJ = lag_JJ[:, None] - lag_JJ[None, :] - 1
-    carry = leaps[lag_JJ.clamp_min(0)] * (lag_JJ >= 0)[..., None, None, None]  # [to, from, G, K, K]
-    carry = carry.permute(2, 1, 4, 0, 3).reshape(n_grid, n_blocks * k, n_blocks * k)
-    carried = ends.permute(2, 0, 1, 3).reshape(n_grid, n_series, n_blocks * k) @ carry
-    carried = carried.view(n_grid, n_series, n_blocks, k)
-    start = leaps[:n_blocks].permute(1, 3, 0, 2).reshape(n_grid, k, n_blocks * k)
-    carried = carried + (x0_BK[None] @ start).view(n_grid, n_series, n_blocks, k)
-
-    spread = powers_CGKK[1:].permute(1, 3, 2, 0).reshape(n_grid, k, k * c)  # state before the block -> state inside it
-    outside = (carried.reshape(n_grid, -1, k) @ spread).view(n_grid, n_series, n_blocks, k, c)
+    inside = (u_BJC.reshape(-1, c) @ matrices.inside).view(n_series, n_blocks, n_grid, k, c)
+    ends = inside[..., -1].permute(2, 0, 1, 3).reshape(n_grid, n_series, n_blocks * k)
+    carried = (ends @ matrices.carry + x0_BK[None] @ matrices.start).view(n_grid, -1, k)
+    outside = (carried @ matrices.outside).view(n_grid, n_series, n_blocks, k, c)
     states = inside.permute(0, 2, 3, 1, 4) + outside.permute(1, 0, 3, 2, 4)
     return states.reshape(n_series, n_grid, k, n_blocks * c)[..., :length]
 

@@ -114,14 +114,35 @@ def decompose(series: Series, period_B: tuple[Tensor, Tensor]) -> Seasonal:
     return Seasonal(adjusted, season, (profiles[0], profiles[1]), period_B, log, (kept[0], kept[1]))
 
 
+def halves(parts: Seasonal) -> tuple[Seasonal, Seasonal]:
+    """Take a decomposition of two stacked batches apart."""
+
+    def half(which: int) -> Seasonal:
+        def cut(x: Tensor) -> Tensor:
+            return x.chunk(2)[which]
+
+        one, two = (tuple(map(cut, pair)) for pair in (parts.profile_BS, parts.strength_B))
+        return Seasonal(
+            Series(*map(cut, parts.adjusted)),
+            cut(parts.season_BL),
+            (one[0], one[1]),
+            (cut(parts.period_B[0]), cut(parts.period_B[1])),
+            cut(parts.log_B),
+            (two[0], two[1]),
+        )
+
+    return half(0), half(1)
+
+
 def seasonal(series: Series, period_B: tuple[Tensor, Tensor]) -> Seasonal:
     """Split each series additively or multiplicatively, whichever leaves the smaller residuals around its trend."""
-    plain = decompose(series, period_B)
-    positive = (torch.where(series.seen_BL, series.y_BL, 1.0) > 0).all(1) & (plain.strength_B[0] > 0)
+    positive = (torch.where(series.seen_BL, series.y_BL, 1.0) > 0).all(1) & (period_B[0] > 1)
     if not bool(positive.any()):
-        return plain
+        return decompose(series, period_B)
     safe = torch.where(positive[:, None], series.y_BL, 1.0).clamp_min(1e-300)
-    logs = decompose(Series(safe.log(), *series[1:]), period_B)
+    both = Series(*(torch.cat(pair) for pair in zip(series, series._replace(y_BL=safe.log()), strict=True)))
+    plain, logs = halves(decompose(both, (period_B[0].repeat(2), period_B[1].repeat(2))))
+    positive &= plain.strength_B[0] > 0
 
     # Both are judged in the units of the series, against the same trend.
     _, _, inside = moments(series)

@@ -50,9 +50,8 @@ def best(ahead_BGL: Tensor, series: Series, span_B: Tensor | None = None) -> Ten
 
 def ses_states(series: Series, alphas: Sequence[float] = ALPHAS) -> Tensor:
     """Levels l_t = α y_t + (1 - α) l_{t-1}, l_0 = y_0, for every α: [B, G, L]."""
-    y = series.y_BL
-    alpha_G = torch.tensor(alphas, dtype=y.dtype, device=y.device)
-    return filter_states(y, (1 - alpha_G)[:, None, None], alpha_G[:, None], y[:, :1])[:, :, 0]
+    transitions, gains = tuple(((1 - a,),) for a in alphas), tuple((a,) for a in alphas)
+    return filter_states(series.y_BL, transitions, gains, series.y_BL[:, :1])[:, :, 0]
 
 
 def ses_levels(
@@ -92,13 +91,11 @@ def holt_states(series: Series, grid: Sequence[tuple[float, float, float]] = HOL
     the first four differences.
     """
     y = series.y_BL
-    alpha_G, beta_G, phi_G = torch.tensor(grid, dtype=y.dtype, device=y.device).unbind(1)
-    transition = torch.stack(
-        [torch.stack([1 - alpha_G, (1 - alpha_G) * phi_G], 1), torch.stack([-beta_G, (1 - beta_G) * phi_G], 1)], 1
-    )
+    transitions = tuple(((1 - a, (1 - a) * phi), (-b, (1 - b) * phi)) for a, b, phi in grid)
+    gains = tuple((a, b) for a, b, _ in grid)
     first = (series.length_B - 1).clamp(1, 4)
     slope0_B = (take(y, first[:, None])[:, 0] - y[:, 0]) / first
-    return filter_states(y, transition, torch.stack([alpha_G, beta_G], 1), torch.stack([y[:, 0], slope0_B], 1))
+    return filter_states(y, transitions, gains, torch.stack([y[:, 0], slope0_B], 1))
 
 
 def holt(

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from tsar import frequency
 from tsar.experts.bank import LONGEST, experts
 from tsar.experts.detect import longer_season, season_length
 from tsar.experts.series import left_aligned
 from tsar.forecasters.base import Forecaster
+from tsar.forecasters.fine_tune import MODES, fine_tune
 from tsar.forecasters.prediction import Prediction
 from tsar.panel import Panel
+from tsar.train import TrainConfig
 from tsar.zero_shot import quantile_function
 from tsar.zero_shot.checkpoint import load
 from tsar.zero_shot.features import Features, features
@@ -28,18 +32,31 @@ from tsar.zero_shot.network import ZeroShot, segments
 if TYPE_CHECKING:
     from tsar.session import Session
 
+TUNING = TrainConfig(
+    max_steps=150, batch_size=64, learning_rate=2e-4, ema=0.95, validate_every=15, patience=4, validation=None
+)
 BATCH_STEPS = 131_072  # history read at once: about 200 MB while the experts work
 
 
 class ZeroShotForecaster(Forecaster):
     """A pretrained network over classical experts; `predict` needs no fit.
 
-    The season comes from `season_length`, else from the time stamps, else from the values.
+    The season comes from `season_length`, else from the time stamps, else from the values. `fit` keeps the network as
+    it is unless `fine_tune` is asked for.
 
     Parameters
     ----------
     pretrained : str, default "tsar-small"
         Name of bundled weights, or a folder.
+    fine_tune : {None, "full", "head"}
+        Whether `fit` trains all weights, or those of the head, on the series given. Tuned weights are kept only if they
+        forecast the last `horizon` steps better than the zero-shot ones; `tuning_` and the log say what happened.
+    horizon : int, optional
+        Steps ahead that fine-tuning trains on; default the season, 12 where there is none.
+    train : TrainConfig, optional
+        How to fine-tune.
+    random_state : int
+        Of fine-tuning.
     freq, season_length, bounds, on_error
         As in every forecaster.
     device : str, default "cpu"
@@ -49,12 +66,17 @@ class ZeroShotForecaster(Forecaster):
     ----------
     network_ : ZeroShot
     about_ : dict, what the checkpoint says of itself
+    tuning_ : Tuning, what fine-tuning did, where it was asked for
     """
 
     def __init__(
         self,
         pretrained: str = "tsar-small",
         *,
+        fine_tune: str | None = None,
+        horizon: int | None = None,
+        train: TrainConfig | None = None,
+        random_state: int = 0,
         freq: str | int | None = None,
         season_length: int | None = None,
         bounds: tuple[float | None, float | None] | None = None,
@@ -62,6 +84,10 @@ class ZeroShotForecaster(Forecaster):
         device: str = "cpu",
     ) -> None:
         self.pretrained = pretrained
+        self.fine_tune = fine_tune
+        self.horizon = horizon
+        self.train = train
+        self.random_state = random_state
         self.freq = freq
         self.season_length = season_length
         self.bounds = bounds
@@ -102,6 +128,37 @@ class ZeroShotForecaster(Forecaster):
         from tsar.model_store import locate
 
         self._take(locate(self.pretrained))
+        if self.fine_tune is not None:
+            periods = seasons(panel)
+            season = int(np.median(periods[0]))
+            horizon = self.horizon or (season if season > 1 else 12)
+            loop = self.train or TUNING
+            self.tuning_ = fine_tune(
+                self.network_, panel, periods, horizon, self.fine_tune, loop, int(self.random_state)
+            )
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        if self.fine_tune is not None and self.fine_tune not in MODES:
+            raise ValueError(f"fine_tune must be None or one of {MODES}, found {self.fine_tune!r}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"horizon must be a positive number of steps, found {self.horizon!r}")
+
+    def seen(self, data: Any) -> pd.DataFrame:
+        """Share of each series of `data` that the network was trained on: columns item and `seen`, NaN if too short.
+
+        Parameters
+        ----------
+        data : any input that `predict` takes
+        """
+        from tsar.model_store import locate
+        from tsar.zero_shot.fingerprints import share_seen
+
+        panel = self._read(data, None, None)
+        file = locate(self.pretrained) / "fingerprints.safetensors"
+        known = load_file(file)["hashes"]
+        shares = [share_seen(panel.series(i), known) for i in range(len(panel))]
+        return pd.DataFrame({panel.names.item: panel.ids, "seen": shares})
 
     def _predict(self, panel: Panel, horizon: int, future: Mapping[str, np.ndarray]) -> Prediction:
         periods = seasons(panel)

@@ -37,10 +37,13 @@ class HeldOut:
 
 
 class Score(NamedTuple):
-    """Mean MASE and mean quantile loss relative to seasonal naive's, and how often 80% intervals hold."""
+    """MASE and scaled quantile loss relative to seasonal naive's, and how often 80% intervals hold.
+
+    The quantile loss is divided by the scale of MASE, or a few series of large values would decide a set.
+    """
 
     mase: float
-    wql: float
+    sql: float
     coverage: float
 
 
@@ -96,7 +99,8 @@ def score(model: ZeroShot, data: HeldOut) -> Score:
     def pinball(q_NHQ: Array) -> float:
         level_Q = np.arange(1, 10) / 10
         error = actual[..., None] - q_NHQ
-        return float(np.nanmean(np.maximum(level_Q * error, (level_Q - 1) * error)))
+        loss_NH = np.maximum(level_Q * error, (level_Q - 1) * error).mean(-1)
+        return float(np.nanmean(np.nanmean(loss_NH, 1) / data.scale_N))
 
     inside = np.where(np.isfinite(actual), (actual >= q_NHQ[..., 0]) & (actual <= q_NHQ[..., -1]), np.nan)
     return Score(
@@ -109,5 +113,5 @@ def score(model: ZeroShot, data: HeldOut) -> Score:
 def overall(scores: dict[str, Score]) -> Score:
     """Geometric means over sets; mean coverage."""
     table = np.array(list(scores.values()))
-    mase, wql = np.exp(np.log(table[:, :2]).mean(0))
-    return Score(float(mase), float(wql), float(table[:, 2].mean()))
+    mase, sql = np.exp(np.log(table[:, :2]).mean(0))
+    return Score(float(mase), float(sql), float(table[:, 2].mean()))

@@ -8,6 +8,8 @@ N series, H horizon, Q levels asked for, K trained levels, S paths.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -31,15 +33,22 @@ def interpolate(values_K: Array, score: Array) -> Array:
 
 def at_levels(values_NHK: Array, levels_Q: Array) -> Array:
     """Quantiles [N, H, Q]; at a trained level exactly the trained one."""
-    return np.stack([interpolate(values_NHK, np.asarray(ndtri(level))) for level in levels_Q], -1)
+    score = ndtri(np.asarray(levels_Q))
+    piece = np.clip(np.searchsorted(SCORES, score) - 1, 0, len(SCORES) - 2)
+    share = (score - SCORES[piece]) / (SCORES[piece + 1] - SCORES[piece])
+    return values_NHK[..., piece] * (1 - share) + values_NHK[..., piece + 1] * share
 
 
-def mean(values_NHK: Array, points: int = 4000) -> Array:
-    """Mean of f(z), tails included: [N, H]."""
+def mean(values_NHK: Array) -> Array:
+    """Mean of f(z), tails included: [N, H]; f is linear in its knots, so it is one weighting of them."""
+    return values_NHK @ mean_weights()
+
+
+@lru_cache(maxsize=1)
+def mean_weights(points: int = 4000) -> Array:
+    """Mean of each knot's hat function over the normal distribution."""
     score = ndtri((np.arange(points) + 0.5) / points)
-    # f is linear in its knots, so its mean is one weighting of them.
-    weight_K = np.array([interpolate(unit, score).mean() for unit in np.eye(len(SCORES))])
-    return values_NHK @ weight_K
+    return np.array([interpolate(unit, score).mean() for unit in np.eye(len(SCORES))])
 
 
 def paths(values_NHK: Array, memory_N: Array, count: int, seeds_N: NDArray[np.uint64]) -> Array:
