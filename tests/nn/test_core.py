@@ -12,7 +12,7 @@ from tsar.nn.ffn.moe import MoE
 from tsar.nn.masks import MASKS
 from tsar.nn.mixers.companion import Companion
 from tsar.nn.mixers.linear import CHUNK, Linear
-from tsar.nn.mixers.softmax import SHORT, Softmax
+from tsar.nn.mixers.softmax import SHORT, Softmax, rotate
 from tsar.tokens import Coordinates
 
 CONFIGS = {
@@ -117,6 +117,13 @@ def test_rotary_positions_are_relative() -> None:
     x_BND, at = row_of_tokens()
     with torch.no_grad():
         assert close(core(x_BND, at._replace(time_BN=at.time_BN + 1000)), core(x_BND, at), 1e-4)
+
+
+def test_rotation_is_a_rotation_of_neighbouring_pairs() -> None:
+    x_BNXd, angle_BN1c = torch.randn(2, 5, 3, 8, generator=rng()), torch.randn(2, 5, 1, 4, generator=rng(1))
+    a, b, cos, sin = x_BNXd[..., 0::2], x_BNXd[..., 1::2], angle_BN1c.cos(), angle_BN1c.sin()
+    turned = rotate(x_BNXd, torch.stack([cos, sin], -1))
+    assert close(turned[..., 0::2], a * cos - b * sin) and close(turned[..., 1::2], b * cos + a * sin)
 
 
 def test_linear_attention_equals_its_definition() -> None:

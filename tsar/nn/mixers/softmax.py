@@ -64,8 +64,8 @@ class Softmax(Part):
 class Shared(NamedTuple):
     """What all layers of one forward pass need."""
 
-    turn_BN1c: Tensor | None
-    """e^(i angle) of each token and each of the c = d / 2 pairs of a head."""
+    turn_BN1c2: Tensor | None
+    """Cosine and sine of each token's angle, for each of the c = d / 2 pairs of a head."""
     sight: Sight
     same_BNM: Tensor | None
 
@@ -89,7 +89,7 @@ class SoftmaxMixer(nn.Module):
         if self.config.rotary:
             part_c = torch.arange(0, self.d, 2, device=at.time_BN.device, dtype=torch.float32) / self.d
             angle_BN1c = (at.time_BN[..., None].float() * self.config.base**-part_c)[:, :, None]
-            turn = torch.polar(torch.ones_like(angle_BN1c), angle_BN1c)
+            turn = torch.stack([angle_BN1c.cos(), angle_BN1c.sin()], -1)
         if self.bias_H2 is not None:
             same = at.variate_BN[:, :, None] == keys.variate_BN[:, None, :]
         return Shared(turn, sight, same)
@@ -101,8 +101,8 @@ class SoftmaxMixer(nn.Module):
         qk_BNXd, v_BNGd = qkv_BNXd.split([self.heads + self.groups, self.groups], 2)
         if self.gain_H11 is not None:  # queries and keys of one length, and a learned temperature per head
             qk_BNXd = F.layer_norm(qk_BNXd, (self.d,))
-        if shared.turn_BN1c is not None:
-            qk_BNXd = rotate(qk_BNXd, shared.turn_BN1c)
+        if shared.turn_BN1c2 is not None:
+            qk_BNXd = rotate(qk_BNXd, shared.turn_BN1c2)
         qk_BXNd = qk_BNXd.to(qkv_BNXd.dtype).transpose(1, 2)
         q_BHNd, k_BGMd = qk_BXNd.split([self.heads, self.groups], 1)
         v_BGMd = v_BNGd.transpose(1, 2)
@@ -135,11 +135,11 @@ class SoftmaxMixer(nn.Module):
         return torch.bmm(logits_XNM.softmax(-1), v_XMd).view(B, H, N, d)
 
 
-def rotate(x_BNXd: Tensor, turn_BN1c: Tensor) -> Tensor:
+def rotate(x_BNXd: Tensor, turn_BN1c2: Tensor) -> Tensor:
     """Rotate pairs (2i, 2i + 1) of each head by the token's angles."""
     pair_BNXc2 = x_BNXd.float().unflatten(-1, (-1, 2))
     if x_BNXd.device.type == "cpu":  # one complex product takes a quarter of the time of four real ones
-        return torch.view_as_real(torch.view_as_complex(pair_BNXc2) * turn_BN1c).flatten(-2)
-    a, b = pair_BNXc2.unbind(-1)
-    cos, sin = turn_BN1c.real, turn_BN1c.imag
+        turned = torch.view_as_complex(pair_BNXc2) * torch.view_as_complex(turn_BN1c2)
+        return torch.view_as_real(turned).flatten(-2)
+    (a, b), (cos, sin) = pair_BNXc2.unbind(-1), turn_BN1c2.unbind(-1)
     return torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
