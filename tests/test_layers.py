@@ -21,7 +21,9 @@ LAYERS = {
     "forecasters": 5, "generators": 5, "systems": 5, "pretrained": 5,
     "evaluate": 6, "comparison": 6, "report": 6, "report_charts": 6, "naming": 6, "interop": 6, "cli": 6,
 }  # fmt: skip
-FREE_OF_TORCH = ("panel", "frames", "records", "table", "grid", "frequency", "forecast", "metrics", "catalog", "plotting")
+FREE_OF_TORCH = (
+    "panel", "frames", "records", "table", "grid", "frequency", "forecast", "metrics", "catalog", "sources", "plotting",
+)  # fmt: skip
 
 
 def layer(module: str) -> int:
