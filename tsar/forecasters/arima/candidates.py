@@ -1,4 +1,4 @@
-"""Fits many (series, order) pairs together: pairs of one order share a batch, the rare ones are padded to a common order.
+"""Fits many (series, order) pairs together: one order, one batch; rare orders are padded to a common one.
 
 Legend: B series, R rows (pairs), T time, C channels, k parameter slots (phi 1-5, theta 1-5, Phi 1-2, Theta 1-2).
 An order is (p, q, P, Q, constant).
@@ -16,6 +16,7 @@ from tsar.forecasters.arima.data import Differenced
 from tsar.forecasters.arima.likelihood import Rows
 from tsar.forecasters.arima.optimise import loglik, maximise
 from tsar.forecasters.arima.polynomials import coefs_from_z, near_unit_root
+from tsar.forecasters.arima.start import hannan_rissanen
 
 _FEW, _FEW_EXACT = 24, 12  # rows of one order that are cheaper padded to a common order than alone
 _BATCH_BYTES = 1e6  # of one array of a batch; what the inner caches hold
@@ -107,7 +108,7 @@ def fit_candidates(
     slots: Slots,
     series_R: np.ndarray,
     order_R5: np.ndarray,
-    z_kR: np.ndarray,
+    z_kR: np.ndarray | None,
     *,
     css: int,
     ml: int = 0,
@@ -120,16 +121,18 @@ def fit_candidates(
     data : series, differenced
     slots : layout of the parameters
     series_R, order_R5 : the pairs
-    z_kR : start
+    z_kR : start, default by `hannan_rissanen`
     css, ml : most iterations on either objective; with ml=0 the likelihood is evaluated once, where Gauss-Newton ended
     gain : a row is done when the log-likelihood rises by less than this
     """
-    z_kR, loglik_R = z_kR.copy(), np.full(len(series_R), -np.inf)
+    loglik_R = np.full(len(series_R), -np.inf)
+    given_kR, z_kR = z_kR, np.zeros((slots.total, len(series_R)))
     curvature_Rkk = np.zeros((len(series_R), slots.total, slots.total)) if ml else None
     for index, sizes in batches(data, series_R, order_R5, exact=False):
         rows, at = rows_of(data, series_R[index], order_R5[index]), slots.within(sizes)
-        descent = fit_css(rows, z_kR[np.ix_(at, index)], Slots(sizes).free(order_R5[index]), sizes, css, 2.0 * gain)
-        z_kR[:, index] = 0.0
+        free_kR = Slots(sizes).free(order_R5[index])
+        start_kR = hannan_rissanen(rows, free_kR, sizes) if given_kR is None else given_kR[np.ix_(at, index)]
+        descent = fit_css(rows, start_kR, free_kR, sizes, css, 2.0 * gain)
         z_kR[np.ix_(at, index)] = descent.z_kR
         if curvature_Rkk is not None:
             curvature_Rkk[np.ix_(index, at, at)] = descent.curvature_Rkk

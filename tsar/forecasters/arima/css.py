@@ -3,9 +3,10 @@
 Legend: R rows, T time, C channels (see likelihood.py), k ARMA parameters in the order phi, theta, Phi, Theta,
 A all columns of the least-squares problem.
 
-The residual of (1 - phi B)(1 - Phi B^s) w = (1 + theta B)(1 + Theta B^s) e has four families of derivatives, and within a
-family they are shifts of one series, so that an iteration costs one pass for e and one for each MA factor
-(Box & Jenkins 1976, ch. 7; regressors are projected out as in Kaufman 1975). Values that need the AR presample are left out of the sum.
+The residual of (1 - phi B)(1 - Phi B^s) w = (1 + theta B)(1 + Theta B^s) e has four families of derivatives, and within
+a family they are shifts of one series, so that an iteration costs one pass for e and one for each MA factor
+(Box & Jenkins 1976, ch. 7; regressors are projected out as in Kaufman 1975). Values that need the AR presample are left
+out of the sum.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def _normal(
     rows: Rows, z_kR: np.ndarray, free_kR: np.ndarray, sizes: Sizes, skip_R: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gauss-Newton matrix [R, k, k] and gradient [R, k] in z, with the linear columns projected out, and S [R]."""
-    s, (p, q, big_p, big_q) = rows.season, sizes
+    s = rows.season
     cuts = np.cumsum((0, *sizes))
     parts = [ar_jacobian(z_kR[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
     (phi_pR, _), (minus_theta_qR, _), (Phi_PR, _), (minus_Theta_QR, _) = parts
@@ -101,7 +102,7 @@ def _normal(
     time_T1 = np.arange(steps)[:, None]
     inside_TR = ((time_T1 >= skip_R) & (time_T1 < rows.length_R)).astype(float)
     kept_TCR = e_TCR * inside_TR[:, None]
-    beta_KR = _linear(kept_TCR)
+    beta_KR = linear(kept_TCR)
     e_TR = e_TCR[:, -1] - np.einsum("tkr,kr->tr", e_TCR[:, :-1], beta_KR) if columns else e_TCR[:, -1]
     size = sum(sizes)
     a_TAR = np.zeros((steps, columns + size + 1, count))
@@ -145,7 +146,7 @@ def _normal(
     return m_Rkk, g_Rk, gram_AAR[-1, -1].copy()
 
 
-def _linear(kept_TCR: np.ndarray) -> np.ndarray:
+def linear(kept_TCR: np.ndarray) -> np.ndarray:
     """Least-squares coefficients of the columns: [K, R], zero for an absent column."""
     columns = kept_TCR.shape[1] - 1
     if columns == 0:

@@ -166,10 +166,9 @@ def fitted_items(
     return out
 
 
-def coefficients(forecaster: PanelARIMA, place: int) -> pd.DataFrame:
+def coefficients(fit: Any, engine: str) -> pd.DataFrame:
     """Coefficients and standard errors that the library reports."""
-    fit = forecaster.fits_[place]
-    if forecaster.engine == "statsmodels":
+    if engine == "statsmodels":
         names = [name for name in fit.model.param_names if name != "sigma2"]
         return pd.DataFrame({"coef": fit.params[: len(names)], "std_err": fit.bse[: len(names)]}, index=names)
     inner = fit.model_

@@ -95,9 +95,9 @@ def differences(series: Sequence[np.ndarray], season: int, wanted: Wanted) -> tu
     """Differences d and D of every series, tested where they are not given."""
     d_B, D_B = np.zeros(len(series), int), np.zeros(len(series), int)
     lengths = np.array([len(y_T) for y_T in series])
-    for length in np.unique(lengths):
+    for length in np.unique(lengths).tolist():
         index = np.flatnonzero(lengths == length)
-        y_TB = np.stack([fill(series[i]) for i in index], 1)
+        y_TB = np.stack([fill(series[int(i)]) for i in index], 1)
         d_B[index], D_B[index] = choose_differences(y_TB, season, wanted.d, wanted.D)
     return d_B, D_B
 
@@ -193,8 +193,7 @@ def _fit_differenced(
         slots = Slots(wanted.sizes)
         with_constant = d_B + D_B < 2 if wanted.constant is None else np.full(count, wanted.constant)
         order_B5 = np.column_stack((np.tile(wanted.sizes, (count, 1)), with_constant)).astype(int)
-        start_kR = np.zeros((slots.total, count))
-        best = fit_candidates(data, slots, np.arange(count), order_B5, start_kR, css=30, ml=100, gain=1e-7)
+        best = fit_candidates(data, slots, np.arange(count), order_B5, None, css=30, ml=100, gain=1e-7)
     if many:
         data = prepare(series, regressors, d_B, D_B, season)
         best = fit_candidates(data, slots, best.series_R, best.order_R5, best.z_kR, css=0, ml=10, gain=1e-3)

@@ -52,7 +52,7 @@ def _advance(p_SSR: np.ndarray, phi_SR: np.ndarray) -> np.ndarray:
 
 
 def _stationary(phi_SR: np.ndarray, shock_SSR: np.ndarray) -> np.ndarray:
-    """Covariance of the stationary state by doubling: P <- P + A P A', A <- A A (Anderson & Moore 1979, section 6.7)."""
+    """Stationary covariance by doubling: P <- P + A P A', A <- A A (Anderson & Moore 1979, section 6.7)."""
     size = len(phi_SR)
     a_RSS = np.zeros((phi_SR.shape[1], size, size))
     a_RSS[:, :, 0] = phi_SR.T

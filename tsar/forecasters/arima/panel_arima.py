@@ -99,7 +99,8 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
 
     def _powers(self, panel: Panel) -> tuple[np.ndarray, dict[int, str]]:
         """Box-Cox powers, NaN where nothing is transformed, and the series that cannot be."""
-        power_N, failed = np.full(len(panel), np.nan), {}
+        power_N = np.full(len(panel), np.nan)
+        failed: dict[int, str] = {}
         if self.box_cox is None:
             return power_N, failed
         for i in range(len(panel)):
@@ -114,7 +115,9 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
 
     def _arrays(self, panel: Panel, power_N: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], dict[int, str]]:
         """Series without leading gaps, transformed; their covariates [L, K]; reasons why one cannot be used."""
-        series, regressors, failed = [], [], {}
+        series: list[np.ndarray] = []
+        regressors: list[np.ndarray] = []
+        failed: dict[int, str] = {}
         columns = [panel.covariates[name] for name in self.known]
         for name, column in zip(self.known, columns, strict=True):
             if column.dtype == object:
@@ -216,11 +219,11 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         for part in self._batches(series, self.season_[place_N], usable):
             place = place_N[part]
             data = self._prepared(series, regressors, part, place)
-            values = one_step(
+            expected = one_step(
                 data, [series[i] for i in part], Slots(self._sizes()), self.order_[place][:, [0, 2, 3, 5, 6]],
                 self.z_[place].T, self.beta_[place],
             )  # fmt: skip
-            found |= dict(zip(part.tolist(), values, strict=True))
+            found |= dict(zip(part.tolist(), expected, strict=True))
         out_T = np.full(len(panel.values), np.nan)
         for i, fitted_L in found.items():
             values = fitted_L if np.isnan(power_N[i]) else boxcox.inverse(fitted_L, power_N[i])

@@ -1,7 +1,7 @@
 """Lag polynomials of many rows at once: stationarity by partial autocorrelations, products, roots, weights.
 
-Legend: R rows (series x candidate orders), k a lag axis, H horizon. A polynomial 1 + c_1 B + ... + c_k B^k is stored as
-its coefficients c_kR, without the leading one; AR coefficients phi enter as c = -phi. Padding with zeros changes nothing.
+Legend: R rows (series x candidate orders), k a lag axis. A polynomial 1 + c_1 B + ... + c_k B^k is stored as its
+coefficients c_kR, without the leading one; AR coefficients phi enter as c = -phi. Padding with zeros changes nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-
-from tsar.forecasters.arima.recursions import moving_inverse
 
 
 class Coefs(NamedTuple):
@@ -50,7 +48,7 @@ def pacf_from_ar(phi_kR: np.ndarray) -> np.ndarray:
 
 
 def coefs_from_z(z_kR: np.ndarray, sizes: tuple[int, int, int, int]) -> Coefs:
-    """Stationary and invertible coefficients from unconstrained parameters, stacked in the order phi, theta, Phi, Theta."""
+    """Stationary and invertible coefficients from unconstrained parameters in the order phi, theta, Phi, Theta."""
     parts, start = [], 0
     for index, size in enumerate(sizes):
         part_kR = ar_from_pacf(squash(z_kR[start : start + size]))
@@ -81,7 +79,7 @@ def multiply(a_kR: np.ndarray, b_kR: np.ndarray, season: int) -> np.ndarray:
 
 
 def log_det_ar(phi_pR: np.ndarray, Phi_PR: np.ndarray, season: int) -> np.ndarray:
-    """log det of the covariance of p + season P consecutive values of the AR with unit innovations.
+    """Log det of the covariance of p + season P consecutive values of the AR with unit innovations.
 
     It is -sum_k k log(1 - r_k^2) in the partial autocorrelations r of the product polynomial (Durbin-Levinson).
     """
@@ -96,22 +94,6 @@ def log_det_ar(phi_pR: np.ndarray, Phi_PR: np.ndarray, season: int) -> np.ndarra
         return -copies * (k_k1 * np.log1p(-r_kR * r_kR)).sum(0)
 
 
-def min_root(coefs: Coefs, season: int) -> np.ndarray:
-    """Smallest modulus among the roots of the AR and MA polynomials of each row; 2 where there is none closer."""
-    nearest_R = np.full(coefs.phi_pR.shape[1], 2.0)
-    for part_kR, power in zip(coefs, (1.0, 1.0, 1.0 / season, 1.0 / season), strict=True):
-        size = len(part_kR)
-        if size == 0:
-            continue
-        sign = -1.0 if part_kR is coefs.theta_qR or part_kR is coefs.Theta_QR else 1.0
-        companion_Rkk = np.zeros((part_kR.shape[1], size, size))
-        companion_Rkk[:, 0, :] = sign * part_kR.T
-        companion_Rkk[:, np.arange(1, size), np.arange(size - 1)] = 1.0
-        inverse_R = np.abs(np.linalg.eigvals(companion_Rkk)).max(1)
-        nearest_R = np.minimum(nearest_R, np.maximum(inverse_R, 1e-12) ** -power)
-    return nearest_R
-
-
 def near_unit_root(coefs: Coefs, modulus: float) -> np.ndarray:
     """Whether a polynomial of a row, each in its own lag, has a root within `modulus` of the origin.
 
@@ -124,15 +106,6 @@ def near_unit_root(coefs: Coefs, modulus: float) -> np.ndarray:
             r_kR = pacf_from_ar((-part_kR if index % 2 else part_kR) * scale_k1)
         near_R |= ~(np.abs(r_kR) < 1.0).all(0)
     return near_R
-
-
-def psi_weights(ar_kR: np.ndarray, ma_kR: np.ndarray, horizon: int) -> np.ndarray:
-    """First `horizon` weights of (1 + ma(B)) / (1 - ar(B)), the leading one included: shape [H, R]."""
-    psi_HR = np.zeros((horizon, ma_kR.shape[1]))
-    psi_HR[0] = 1.0
-    size = min(len(ma_kR), horizon - 1)
-    psi_HR[1 : size + 1] = ma_kR[:size]
-    return moving_inverse(psi_HR[:, None], -ar_kR, 1)[:, 0]
 
 
 def ar_jacobian(z_kR: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -77,7 +77,7 @@ class Reports:
         if self.engine != "tsar":
             from tsar.forecasters.arima.engines import coefficients
 
-            frame = coefficients(self, i)
+            frame = coefficients(self.fits_[i], self.engine)  # type: ignore[attr-defined]
         else:
             frame = self._coefficients(i)
         z = frame["coef"] / frame["std_err"]
@@ -86,8 +86,9 @@ class Reports:
         e_T = self._residuals(item)
         lags = int(min(2 * self.season_[i] if self.season_[i] > 1 else 10, max(len(e_T) // 5, 1)))
         statistic, value = diagnostics.ljung_box(e_T, lags, p + q + big_p + big_q)
+        name = f"({p},{d},{q})({big_p},{big_d},{big_q})[{int(self.season_[i])}]"
         frame.attrs |= {
-            "item": item, "model": f"({p},{d},{q})({big_p},{big_d},{big_q})[{int(self.season_[i])}]", "constant": bool(constant),
+            "item": item, "model": name, "constant": bool(constant),
             "sigma2": float(self.sigma_[i] ** 2), "loglik": float(self.loglik_[i]), "aicc": float(self.aicc_[i]),  # type: ignore[attr-defined]
             "ljung_box": statistic, "ljung_box_p": value, "ljung_box_lags": lags,
         }  # fmt: skip

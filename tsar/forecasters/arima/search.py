@@ -1,4 +1,4 @@
-"""Automatic orders for all series of a panel together: a stepwise search whose neighbours are ranked before they are fitted.
+"""Automatic orders for all series together: a stepwise search that ranks neighbours before it fits them.
 
 Legend: B series, R rows (series, candidate), M moves, k parameter slots. An order is (p, q, P, Q, constant).
 
@@ -80,12 +80,12 @@ def search(
     count, season = len(data.rows.length_R), data.rows.season
     cap_B4 = limits.per_series(data.original_B, season)
     constant_B = ((data.d_B + data.D_B < 2) & allow_constant).astype(int)
-    slots = Slots(tuple(int(v) for v in cap_B4.max(0)))
+    p, q, big_p, big_q = (int(v) for v in cap_B4.max(0))
+    slots = Slots((p, q, big_p, big_q))
     seen = np.zeros((count, *(cap_B4.max(0) + 1), 2), bool)
     series_R, order_R5 = _starts(cap_B4, constant_B, data.original_B, seen)
     effort = {"css": 3} if approximate else {"css": 2, "ml": 8, "gain": 2e-2}
-    start_kR = np.zeros((slots.total, len(series_R)))
-    tried = fit_candidates(data, slots, series_R, order_R5, start_kR, **(effort | {"css": 15}))
+    tried = fit_candidates(data, slots, series_R, order_R5, None, **(effort | {"css": 15}))
     tried.aicc_R[reject_unit_roots(tried, slots)] = np.inf
     best_B = _best(tried, count)
     improved_B, stale_B = np.ones(count, bool), np.zeros(count, int)
