@@ -49,6 +49,12 @@ def test_loss_is_the_same_alone_in_a_batch_and_beside_longer_series() -> None:
     assert close(model.loss(padded, reduce=False), together[1:2])
 
 
+def test_half_precision_is_near() -> None:
+    model, window = small(static=3), Window(walk(), static_BF=torch.ones(3, 3))
+    full = model.loss(window)
+    assert abs(model.to(torch.bfloat16).loss(window) - full) < 0.05 * full
+
+
 def test_loss_does_not_depend_on_level_and_size() -> None:
     model, y_BVL = small(), walk()
     assert close(model.loss(Window(1e6 * y_BVL - 1e8)), model.loss(Window(y_BVL)), 1e-4)

@@ -36,6 +36,7 @@ class Rollout:
         False re-encodes the past at every step, as a reference.
     """
 
+    @torch.inference_mode()
     def __init__(self, model: TSAR, window: Window, *, cached: bool = True) -> None:
         if model.training:
             raise ValueError("expected a model in evaluation mode: call model.eval() first")
@@ -58,6 +59,7 @@ class Rollout:
     def _encode_all(self) -> None:
         self.frontier = self.model.objective.frontier(self.model, self.window)
 
+    @torch.inference_mode()
     def repeat(self, n: int = 1) -> Rollout:
         """Return an independent copy with each item `n` times in a row; the context is not encoded again."""
         new = object.__new__(Rollout)
@@ -69,6 +71,7 @@ class Rollout:
             new.end = self.end
         return new
 
+    @torch.inference_mode()
     def advance(self, y_BVT: Tensor) -> None:
         """Append values, observed or generated: whole tokens where the model streams, any number otherwise."""
         if self.cache is None:
@@ -89,6 +92,7 @@ class Rollout:
         self.end += chunk.y_BVL.shape[-1]
         self._encode(chunk)
 
+    @torch.inference_mode()
     def read(self, head: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply one of the head's methods to the frontier and return raw series [items, V, T], or [.., Q, T].
 

@@ -145,6 +145,11 @@ class TSAR(nn.Module):
         return self.tokenizer.causal and self.core.config.causal and self.objective.causal
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(self.head.parameters()).dtype
+
+    @property
     def reach(self) -> int:
         """Steps that one reading of the head covers."""
         return self.objective.reach(self.tokenizer.step)
@@ -184,7 +189,7 @@ class TSAR(nn.Module):
             if self.channels:
                 rows, N = tokens.x_BNP.shape[:2]
                 parts.append(tokens.x_BNP.new_zeros(rows, N, self.channels) if noise_BNC is None else noise_BNC)
-            x_BND = self.embed(torch.cat(parts, -1))
+            x_BND = self.embed(torch.cat(parts, -1).to(self.dtype))
         return self.core(self._condition(x_BND, window), at or tokens.coordinates, cache, stats)
 
     def _condition(self, x_BND: Tensor, window: Window) -> Tensor:
@@ -193,7 +198,7 @@ class TSAR(nn.Module):
                 there, given = ("no" if module is None else "a"), ("none" if part is None else "one")
                 raise ValueError(f"the model was built with {there} {name} input, the window has {given}")
             if module is not None and part is not None:
-                part = part.nan_to_num().float() if name == "static" else part.long()
+                part = part.nan_to_num().to(self.dtype) if name == "static" else part.long()
                 if name == "static" and part.shape[1] != self.config.static:
                     raise ValueError(f"expected {self.config.static} static features, found {part.shape[1]}")
                 bias_BD = module(part)
