@@ -34,8 +34,8 @@ _HISTORY = "history."
 def save_forecaster(forecaster: Forecaster, path: Path) -> None:
     """Write `forecaster` to the folder `path`; see `Forecaster.save`."""
     values, arrays = forecaster._state() or (None, {})
-    panel: Panel = forecaster.history_
-    about, history = _pack_panel(panel)
+    panel: Panel | None = getattr(forecaster, "history_", None)  # pretrained weights have seen no series of the caller
+    about, history = _pack_panel(panel) if panel is not None else (None, {})
     config = {
         "format": FORMAT,
         **encode(forecaster),
@@ -99,13 +99,14 @@ def load_forecaster(path: Path, expected: type[F]) -> F:
         raise ValueError(
             f"{path / 'model.safetensors'} is missing, truncated or no safetensors file: {error}"
         ) from error
-    panel = _unpack_panel(config["history"], arrays)
-    if config["learned"] is None:
-        return forecaster.fit(panel)
-    forecaster.history_ = panel
     forecaster.failed_ = {item: reason for item, reason in config["failed"]}
-    seen = np.add.reduceat(~np.isnan(panel.values), panel.offsets[:-1], dtype="i8") > 0
-    forecaster._place = {item: i for i, item in enumerate(panel.ids[seen])}  # the items that `_fit` saw
+    if config["history"] is not None:
+        panel = _unpack_panel(config["history"], arrays)
+        if config["learned"] is None:
+            return forecaster.fit(panel)
+        forecaster.history_ = panel
+        seen = np.add.reduceat(~np.isnan(panel.values), panel.offsets[:-1], dtype="i8") > 0
+        forecaster._place = {item: i for i, item in enumerate(panel.ids[seen])}  # the items that `_fit` saw
     learned = {name: array for name, array in arrays.items() if not name.startswith(_HISTORY)}
     forecaster._restore(config["learned"], learned)
     return forecaster
