@@ -43,10 +43,11 @@ def forecast_figure(comparison: Comparison, item: Any, rank: dict[str, int]) -> 
     for k, quantile in sorted(marks, key=lambda mark: -mark[0]):
         chart.line(times_H, quantile[0.5], f"m m{k} c{k % 8} {'on' if k == 0 else ''}")
     chart.line(times_H, last.y_NH[i], "truth")
-    scores = comparison.runs[next(iter(rank))].scores
+    best = next(iter(rank))
+    scores = comparison.runs[best].scores
     here = scores[(scores["metric"] == "MASE") & (scores["window"] == last.window)]
     mase = here.loc[here.iloc[:, 1] == item, "value"]
-    caption = f"MASE {number(float(mase.iloc[0]))}" if len(mase) else ""
+    caption = escape(f"{best}: MASE {number(float(mase.iloc[0]))}") if len(mase) else ""
     return f"<figure><figcaption><h3>{escape(str(item))}</h3><span>{caption}</span></figcaption>{chart.svg()}</figure>"
 
 
