@@ -39,6 +39,7 @@ class Models:
     """Fitted models of N series, arrays only; `order_N7` is (p, d, q, P, D, Q, constant).
 
     `beta_NK` holds the coefficients of the regressors and, last, the constant, in raw units of the differenced series;
+    `beta_root_NKK` is a square root of their covariance over the shocks' variance,
     `tried_NE6` the leading candidates (p, q, P, Q, constant, AICc), best first, NaN where there are fewer.
     """
 
@@ -46,6 +47,7 @@ class Models:
     order_N7: np.ndarray
     z_Nk: np.ndarray
     beta_NK: np.ndarray
+    beta_root_NKK: np.ndarray
     sigma_N: np.ndarray
     loglik_N: np.ndarray
     aicc_N: np.ndarray
@@ -57,6 +59,7 @@ class Models:
         """Zeros and NaN in every field."""
         return cls(
             sizes, np.zeros((count, 7), "i8"), np.zeros((count, sum(sizes))), np.zeros((count, columns + 1)),
+            np.zeros((count, columns + 1, columns + 1)),
             np.zeros(count), np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, "i8"),
             np.full((count, RUNNERS_UP, 6), np.nan),
         )  # fmt: skip
@@ -218,6 +221,14 @@ def _estimate_linear(models: Models, data: Differenced, slots: Slots, best: Fits
         kept = rows.w_TCR.shape[1] - 1 - gaps  # all regressors, or all but the constant
         beta_KR = result.solution()[result.root_RAA.shape[1] - 1 - kept :]
         models.beta_NK[index, :kept] = (beta_KR * unit_B[index] / data.scale_CB[gaps : gaps + kept, index]).T
+        unit_KR = unit_B[index] / data.scale_CB[gaps : gaps + kept, index]
+        if kept:
+            block_RKK = result.root_RAA[:, -1 - kept : -1, -1 - kept : -1]
+            used_RK = (rows.w_TCR[:, gaps:-1] != 0).any(0).T
+            root_RKK = np.linalg.inv(block_RKK.swapaxes(1, 2)) * used_RK[:, :, None]
+            models.beta_root_NKK[np.ix_(index, range(kept), range(kept))] = (
+                root_RKK * (unit_KR / unit_B[index]).T[:, :, None]
+            )
         parameters_R = best.order_R5[index].sum(1) + data.regressors
         spare_R = np.maximum(models.observed_N[index] - parameters_R, 1)
         models.sigma_N[index] = np.sqrt(result.sigma2_R * models.observed_N[index] / spare_R) * unit_B[index]

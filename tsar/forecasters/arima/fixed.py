@@ -18,14 +18,14 @@ class ARIMA(PanelARIMA):
     (1 - phi B)(1 - Phi B^s)(w_t - c - beta' x_t) = (1 + theta B)(1 + Theta B^s) e_t, where w and x are differenced d
     times by 1 and D times by the season s (Box & Jenkins 1976, chapters 4, 7, 9). Coefficients are stationary and
     invertible by construction; c and beta are generalised least squares; missing values are integrated out.
-    Intervals take the coefficients as known.
+    Intervals hold the shocks to come, what gaps leave open, the error of c and beta, and k / n more for the k others.
 
     Parameters
     ----------
     order : (p, d, q), default (1, 0, 0)
     seasonal_order : (P, D, Q), default (0, 0, 0)
     season_length : int, steps, default from the frequency, else detected
-    trend : "auto" (default: c where d + D < 2), "c" (always) or "n" (never); c is a mean or, after differencing, a drift
+    trend : "auto" (default: c where d + D < 2), "c" (always) or "n" (never); c is a mean, after differencing a drift
     box_cox : power of a Box-Cox transformation, "auto" (Guerrero 1993) or None, default
     known : names of numeric columns that are known over the horizon
     engine : "tsar" (default), "statsmodels" (SARIMAX) or "statsforecast", one series at a time
@@ -85,7 +85,8 @@ class ARIMA(PanelARIMA):
         if (season_N < 2).any():
             item = panel.ids[int(np.argmax(season_N < 2))]
             raise ValueError(
-                f"seasonal_order={tuple(self.seasonal_order)} needs a season, item {item!r} has none: give season_length"
+                f"item {item!r} has no season that seasonal_order={tuple(self.seasonal_order)} could use: "
+                "expected season_length of at least 2"
             )
         return season_N
 

@@ -6,7 +6,7 @@ Legend: R rows (series), T time, C channels, H horizon, K regressors, m AR order
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,6 +66,7 @@ def ahead(
     order_R5: np.ndarray,
     z_kR: np.ndarray,
     beta_RK: np.ndarray,
+    beta_root_RKK: np.ndarray,
     horizon: int,
 ) -> Ahead:
     """Forecast every series of `data` with the parameters given for it; nothing is estimated but the missing values.
@@ -76,8 +77,36 @@ def ahead(
     future : regressors over the horizon and the constant [H, K], differenced as the series are
     slots, order_R5, z_kR : the models
     beta_RK : coefficients of the regressors and, last, of the constant; raw units
+    beta_root_RKK : square root of those coefficients' covariance, in units of the shocks' standard deviation
     horizon : steps
     """
+    found = _ahead(data, series, future, slots, order_R5, z_kR, beta_RK, horizon)
+    gaps, columns = data.rows.missing, beta_RK.shape[1]
+    w_TCR = data.rows.w_TCR[:, gaps:].copy()
+    w_TCR[:, -1] = 0.0
+    nothing = Rows(w_TCR, data.rows.length_R, 0, data.rows.season)
+    bare = replace(data, rows=nothing, scale_CB=data.scale_CB[gaps:], missing_B=np.zeros_like(data.missing_B))
+    response_RHK = np.zeros((len(series), horizon, columns))
+    for k in range(columns):  # the mean is linear in the coefficients: what it is for a series of zeros
+        if beta_root_RKK[:, k].any():
+            unit_RK = np.zeros_like(beta_RK)
+            unit_RK[:, k] = beta_root_RKK[:, k].any(1)
+            zeros = [np.zeros(len(y_T)) for y_T in series]
+            response_RHK[:, :, k] = _ahead(bare, zeros, future, slots, order_R5, z_kR, unit_RK, horizon).mean_RH
+    unknown_RHG = np.concatenate((found.unknown_RHG, response_RHK @ beta_root_RKK), axis=2)
+    return Ahead(found.mean_RH, found.psi_RH, unknown_RHG)
+
+
+def _ahead(
+    data: Differenced,
+    series: Sequence[np.ndarray],
+    future: Sequence[np.ndarray],
+    slots: Slots,
+    order_R5: np.ndarray,
+    z_kR: np.ndarray,
+    beta_RK: np.ndarray,
+    horizon: int,
+) -> Ahead:
     count, gaps, season = len(series), data.rows.missing, data.rows.season
     mean_RH, psi_RH = np.empty((count, horizon)), np.empty((count, horizon))
     unknown_RHG = np.zeros((count, horizon, gaps))

@@ -73,7 +73,8 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
                 continue
             models.put(part, result[0])
             failed |= {int(part[i]): reason for i, reason in result[1].items()}
-        self.order_, self.z_, self.beta_, self.sigma_ = models.order_N7, models.z_Nk, models.beta_NK, models.sigma_N
+        self.order_, self.z_, self.sigma_ = models.order_N7, models.z_Nk, models.sigma_N
+        self.beta_, self.beta_root_ = models.beta_NK, models.beta_root_NKK
         self.loglik_, self.aicc_, self.observed_ = models.loglik_N, models.aicc_N, models.observed_N
         self.tried_ = models.tried_NE6
         if self.engine != "tsar":
@@ -178,20 +179,23 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
         usable = np.array([i for i in range(len(panel)) if i not in failed], "i8")
         gaps = max((int(np.isnan(series[i]).sum()) for i in usable), default=0)
         mean_NH, psi_NH = np.zeros((len(panel), horizon)), np.zeros((len(panel), horizon))
-        unknown_NHG = np.zeros((len(panel), horizon, gaps))
+        open_ends = gaps + len(self.known) + 1
+        unknown_NHG = np.zeros((len(panel), horizon, open_ends))
         for part in self._batches(series, season_N, usable):
             place = place_N[part]
             data = self._prepared(series, regressors, part, place)
             columns = [self._future_columns(regressors[i], future_NHK[i], p) for i, p in zip(part, place, strict=True)]
             found = ahead(
                 data, [series[i] for i in part], columns, Slots(self._sizes()), self.order_[place][:, [0, 2, 3, 5, 6]],
-                self.z_[place].T, self.beta_[place], horizon,
+                self.z_[place].T, self.beta_[place], self.beta_root_[place], horizon,
             )  # fmt: skip
             mean_NH[part], psi_NH[part] = found.mean_RH, found.psi_RH
             unknown_NHG[part, :, : found.unknown_RHG.shape[2]] = found.unknown_RHG
-        sigma_N = self.sigma_[place_N]
+        # An estimated model's errors exceed the true one's by about k / n in variance (Akaike 1970, final prediction error).
+        estimated_N = self.order_[place_N][:, [0, 2, 3, 5]].sum(1) / np.maximum(self.observed_[place_N], 1)
+        sigma_N = self.sigma_[place_N] * np.sqrt(1.0 + estimated_N)
         notes = {int(i): _EXACT for i in np.flatnonzero(sigma_N == 0) if int(i) not in failed}
-        unknown = unknown_NHG * sigma_N[:, None, None] if gaps else None
+        unknown = unknown_NHG * sigma_N[:, None, None] if unknown_NHG.any() else None
         process = linear_process(mean_NH, sigma_N[:, None], psi_NH, unknown, failed=failed, notes=notes)
         return _back(process, power_N)
 

@@ -26,12 +26,8 @@ def hannan_rissanen(rows: Rows, free_kR: np.ndarray, sizes: Sizes) -> np.ndarray
     longest = min(max(10, rows.season + 2 if seasonal else 0), max(int(rows.length_R.min()) // 3, 1))
     e_TR = moving(w_TR[:, None], -yule_walker(w_TR, longest), 1)[:, 0]
     columns = []
-    for source_TR, lag, size in (
-        (w_TR, 1, sizes[0]),
-        (e_TR, 1, sizes[1]),
-        (w_TR, rows.season, sizes[2]),
-        (e_TR, rows.season, sizes[3]),
-    ):
+    sources = ((w_TR, 1), (e_TR, 1), (w_TR, rows.season), (e_TR, rows.season))
+    for (source_TR, lag), size in zip(sources, sizes, strict=True):
         for j in range(1, size + 1):
             column_TR = np.zeros((steps, count))
             column_TR[lag * j :] = source_TR[: max(steps - lag * j, 0)]
