@@ -99,6 +99,8 @@ def test_balancing_loss_is_added() -> None:
     core = CoreConfig(width=32, depth=1, ffn=MoE(experts=4))
     without, with_loss = small(core=core, balance=0.0), small(core=core, balance=10.0)
     window = Window(walk())
+    loads = [layer.load_E for layer in with_loss.routing(window)]
+    assert len(loads) == 1 and loads[0].shape == (4,) and abs(loads[0].sum() - 1) < 1e-6
     assert with_loss.loss(window) - without.loss(window) > 9  # the balancing loss is 1 when balanced, never below
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tsar.nn.core import Cache, CoreConfig, routing
+from tsar.nn.core import Cache, CoreConfig, balancing
 from tsar.part import Part, resolve
 from tsar.tokenizer import Inputs
 from tsar.tokens import Coordinates, Tokens, Window
@@ -225,8 +225,15 @@ class TSAR(nn.Module):
             loss_BN, weight_BN = loss_BN.reshape(items, -1), weight_BN.reshape(items, -1)
             return (loss_BN * weight_BN).sum(1) / weight_BN.sum(1).clamp(min=1e-12)
         total = (loss_BN * weight_BN).sum() / weight_BN.sum().clamp(min=1e-12)
-        balance = routing(stats)
+        balance = balancing(stats)
         return total if balance is None else total + self.config.balance * balance
+
+    @torch.no_grad()
+    def routing(self, window: Window, generator: torch.Generator | None = None) -> list[Any]:
+        """Return how each routing layer spread a window's tokens (see `tsar.nn.ffn.moe.Routing`), layer by layer."""
+        stats: list[Any] = []
+        self.objective.loss(self, window, generator, stats)
+        return stats
 
     def forward(self, window: Window, generator: torch.Generator | None = None) -> Tensor:
         """Return `loss(window, generator)`: what wrappers for several processes call."""

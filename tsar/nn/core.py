@@ -263,6 +263,6 @@ class Core(nn.Module):
         return self.norm(x_BND)
 
 
-def routing(stats: Sequence[Any]) -> Tensor | None:
+def balancing(stats: Sequence[Any]) -> Tensor | None:
     """Mean balancing loss over the routing statistics of a forward pass; None where nothing was routed."""
     return torch.stack([entry.balance for entry in stats]).mean() if stats else None
