@@ -143,7 +143,8 @@ def sight(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Si
     The new tokens are the last N of the M keys. A token always attends to itself, so no row is empty.
     """
     N, M = at.time_BN.shape[1], keys.time_BN.shape[1]
-    if mask == "causal" and N == M > 1:
+    fixed = torch.compiler.is_compiling()  # a graph cannot branch on values: its mask is always spelt out
+    if mask == "causal" and N == M > 1 and not fixed:
         near_B = at.time_BN[:, -1] - at.time_BN[:, 0] < (span or torch.inf)
         if bool(at.valid_BN.all() and (at.time_BN.diff(dim=1) > 0).all() and near_B.all()):
             return Sight(torch.ones(1, N, N, dtype=torch.bool, device=at.time_BN.device).tril_(), triangle=True)
@@ -151,7 +152,7 @@ def sight(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Si
     if span is not None:
         see_BNM &= keys.time_BN[:, None, :] > at.time_BN[:, :, None] - span
     see_BNM.diagonal(M - N, 1, 2).fill_(True)
-    return Sight(None if bool(see_BNM.all()) else see_BNM)
+    return Sight(None if not fixed and bool(see_BNM.all()) else see_BNM)
 
 
 @dataclass(frozen=True, kw_only=True)

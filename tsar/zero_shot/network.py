@@ -140,7 +140,7 @@ class ZeroShot(nn.Module):
         patch = self.config.past_patch
         tokens = torch.cat([batch.context_BC2, batch.seen_BC[..., None]], -1).unflatten(1, (-1, patch)).flatten(2)
         valid = batch.seen_BC.unflatten(1, (-1, patch)).any(-1)
-        first = int(valid.any(0).int().argmax())
+        first = 0 if torch.compiler.is_compiling() else int(valid.any(0).int().argmax())  # an exported graph is fixed
         return self.past(tokens[:, first:]), valid[:, first:]
 
     def loss(self, batch: Batch) -> Tensor:
