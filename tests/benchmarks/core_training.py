@@ -1,6 +1,6 @@
 """Training speed beside neuralforecast, full fits, sessions, restarts: writes docs/benchmarks/core_training.md.
 
-    TSAR_DATA=… PEER_PYTHON=… python -m tests.benchmarks.core_training
+    TSAR_DATA=… PEER_PYTHON=… python -m tests.benchmarks.core_training [SPEED] [SESSIONS] [RESTART] [FITS]
 
 PEER_PYTHON is the interpreter of an environment with neuralforecast 3.3. The full fits come from
 `python -m tests.benchmarks.etth1`, which takes long and is run by itself.
@@ -98,14 +98,23 @@ def speed() -> list[str]:
 
 def sessions() -> list[str]:
     """Take in one patch, and forecast one, against encoding and forecasting the whole history."""
-    head = ["context", "tokens held", "append, ms", "encode all, ms", "ratio", "goal", "append + forecast, ms"]
+    head = [
+        "width x depth",
+        "context",
+        "tokens held",
+        "append, ms",
+        "encode all, ms",
+        "ratio",
+        "goal",
+        "append + forecast, ms",
+    ]
     head += ["predict from all, ms", "ratio", "relative difference"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     rng = np.random.default_rng(0)
-    for context, goal in ((2048, 3), (16384, 10)):
+    for context, goal, width, depth in ((2048, 3, 128, 3), (16384, 10, 128, 3), (2048, 3, 256, 6), (16384, 10, 256, 6)):
         y = np.sin(np.arange(context + 2000) / 7) + 0.1 * rng.normal(size=context + 2000).cumsum()
         model = NeuralForecaster(
-            context=context, width=128, depth=3, mixer=Softmax(heads=4), max_steps=1, batch_size=1, random_state=0
+            context=context, width=width, depth=depth, mixer=Softmax(heads=4), max_steps=1, batch_size=1, random_state=0
         ).fit(y[: context + 16])
         n = context - 16 * 2 * (ROUNDS + 1)  # just before the context is full and its start begins to move
         session = model.session(y[:n])
@@ -127,7 +136,7 @@ def sessions() -> list[str]:
         a, b, c, d = (1e3 * statistics.median(kind) for kind in seconds)
         difference = float(np.abs(got.mean - expected.mean).max() / np.abs(expected.mean).max())
         rows.append(
-            f"| {context:,} | {n // 16:,} | {a:.1f} | {b:.1f} | {b / a:.1f} | ≥ {goal} | {c:.1f} | {d:.1f} | {d / c:.1f} "
+            f"| {width} x {depth} | {context:,} | {n // 16:,} | {a:.1f} | {b:.1f} | {b / a:.1f} | ≥ {goal} | {c:.1f} | {d:.1f} | {d / c:.1f} "
             f"| {difference:.0e} |"
         )
         sys.stdout.write(rows[-1] + "\n")
@@ -184,14 +193,22 @@ def fits() -> list[str]:
     return rows
 
 
-def main() -> None:
-    """Run everything and write the page."""
+SECTIONS = {"SPEED": speed, "SESSIONS": sessions, "RESTART": restart, "FITS": fits}
+
+
+def main(names: list[str]) -> None:
+    """Measure the named sections (default all), keep the others as they were, and write the page."""
     torch.set_num_threads(1)
+    kept = PAGE.with_suffix(".json")
+    lines = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in names:
+        lines[name] = SECTIONS[name]()
+        kept.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n")
     page = Path(__file__).with_suffix(".md.in").read_text()
-    for name, section in (("SPEED", speed), ("SESSIONS", sessions), ("RESTART", restart), ("FITS", fits)):
-        page = page.replace(f"@{name}@", "\n".join(section()))
+    for name in SECTIONS:
+        page = page.replace(f"@{name}@", "\n".join(lines[name]))
     PAGE.write_text(page)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(SECTIONS))

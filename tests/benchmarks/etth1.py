@@ -19,6 +19,7 @@ import torch
 
 from tsar.forecasters.fitting import predict_windows
 from tsar.forecasters.neural import NeuralForecaster
+from tsar.tokenizers.patch import Patch
 from tsar.train import TrainConfig
 from tsar.windows import Windows
 
@@ -36,11 +37,12 @@ CONFIGS = {
     "dlinear": dict(system="dlinear", context=336),
     "patchtst": dict(
         system="patchtst",
-        context=512,
+        context=336,
         width=16,
+        tokenizer=Patch(size=16, stride=8, norm="last"),
         train=TrainConfig(
-            max_steps=4000, batch_size=128, learning_rate=1e-3, ema=0.995, validate_every=200, patience=6,
-            validation=VALIDATION, validation_windows=2048,
+            max_steps=1600, batch_size=128, learning_rate=5e-4, ema=0.995, validate_every=200, patience=3,
+            validation=VALIDATION, validation_windows=1024,
         ),
     ),
     "itransformer": dict(

@@ -7,6 +7,8 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+import tsar
+from tests.forecaster_battery import forecaster_battery
 from tsar.forecasters.neural import NeuralForecaster
 from tsar.forecasters.store import load
 from tsar.heads.point import Point
@@ -238,3 +240,38 @@ def test_scikit_learn_conventions(timer):
     before = frame()
     timer.predict(5, before)
     pd.testing.assert_frame_equal(before, frame())
+
+
+@pytest.mark.parametrize("head", ["quantile", "student_t"])
+def test_the_battery_of_forecasters(head):
+    forecaster_battery(NeuralForecaster(**SMALL | {"max_steps": 3}, head=head), alone=False, eager=True, strangers=True)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.ones(60),
+        np.full(60, 1e-300),
+        np.linspace(0, 1e15, 60),
+        np.r_[np.full(50, np.nan), 1.0, 2.0],
+        [3.0],
+        [3.0, 4.0],
+    ],
+    ids=["constant", "tiny", "huge", "mostly missing", "one point", "two points"],
+)
+def test_odd_series_are_forecast_by_a_model_that_was_fitted_elsewhere(timer, y):
+    forecast = timer.predict(20, y)
+    assert np.isfinite(forecast.mean).all() and np.isfinite(forecast.quantiles_NHQ).all()
+
+
+def test_a_folder_of_weights_alone_is_a_forecaster(timer, tmp_path):
+    timer.model_.save_pretrained(tmp_path / "weights")
+    model = tsar.from_pretrained(tmp_path / "weights")
+    expected = timer.predict(9, frame("a")).mean
+    np.testing.assert_array_equal(model.predict(9, frame("a")).mean, expected)
+    with pytest.raises(NotFittedError, match="no data to continue"):
+        model.predict(9)
+    model.save(tmp_path / "saved")
+    np.testing.assert_array_equal(load(tmp_path / "saved").predict(9, frame("a")).mean, expected)
+    tuned = NeuralForecaster(pretrained=str(tmp_path / "weights"), max_steps=1, learning_rate=1e-9).fit(frame("a"))
+    np.testing.assert_allclose(tuned.predict(9).mean, expected, rtol=1e-3)
