@@ -102,6 +102,19 @@ def test_shared_products_are_the_products(trend: str, season: int) -> None:
     np.testing.assert_allclose(shared_gram(y_BL, lags, trend, season, skip=6)[lower], want[lower], rtol=1e-9)
 
 
+def test_many_lags_and_collinear_series_among_others() -> None:
+    """Wide designs go another way than narrow ones; a constant and a straight line have exact forecasts in both."""
+    y_NL = walks(4, 400)
+    y_NL[1], y_NL[2] = 3.0, np.arange(400)
+    for lags in (12, 48):
+        fitted = tsar.AR(lags=lags).fit(y_NL)
+        mean = fitted.predict(3).mean
+        np.testing.assert_allclose(mean[1:3], [[3, 3, 3], [400, 401, 402]], rtol=1e-6)
+        peer = AutoReg(y_NL[3], lags).fit()
+        np.testing.assert_allclose(fitted.params_.iloc[3], peer.params, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(mean[3], peer.predict(400, 402), rtol=1e-6)
+
+
 @pytest.mark.parametrize("criterion", ["bic", "aicc"])
 def test_order_is_that_of_an_exhaustive_search(criterion: str) -> None:
     y_NL = walks(20, 100)

@@ -18,6 +18,7 @@ import numpy as np
 from tsar.forecasters.ar_gram import design, deterministic, shared_gram, spans_constant
 
 _LOST = 1e-8  # pivot relative to its column: below it the normal equations have lost half of float64's digits
+_WIDE = 32  # columns from which LAPACK is faster than a loop over columns
 _BLOCK = 1 << 17  # numbers in flight: a block of series and its Gram matrices stay in the processor's cache
 
 
@@ -59,16 +60,23 @@ class Fit(NamedTuple):
     rows_B: np.ndarray
 
 
-def factorise(gram_CCB: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Factorise G = L diag(d) L' in place for a batch: L below the diagonal, d on it.
+def solve(gram_CCB: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regress the target on the other columns, and on the first 0, 1, … of them; overwrites the Gram matrices.
+
+    Parameters
+    ----------
+    gram_CCB : lower triangles
 
     Returns
     -------
+    coef_CB : coefficients [C - 1, B]
     rss_CB : squared sum of the target after removing the first 0, 1, …, C - 1 columns
-    ratio_B : the smallest pivot relative to its column's sum of squares; small means collinear
+    ratio_B : the smallest pivot relative to its column's sum of squares; small, or NaN, means collinear
     """
     diagonal_CB = np.einsum("ccb->cb", gram_CCB)
     scale_CB, rss_CB = diagonal_CB.copy(), np.empty(diagonal_CB.shape)
+    if len(gram_CCB) > _WIDE:
+        return _solve_wide(gram_CCB, scale_CB)
     for j in range(len(gram_CCB) - 1):
         rss_CB[j] = gram_CCB[-1, -1]
         factor = gram_CCB[j + 1 :, j] / gram_CCB[j, j]
@@ -76,15 +84,33 @@ def factorise(gram_CCB: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             gram_CCB[i, j + 1 : i + 1] -= factor[i - j - 1] * gram_CCB[j + 1 : i + 1, j]
         gram_CCB[j + 1 :, j] = factor
     rss_CB[-1] = gram_CCB[-1, -1]
-    return rss_CB, np.min(diagonal_CB / scale_CB, axis=0)
-
-
-def back_substitute(factor_CCB: np.ndarray) -> np.ndarray:
-    """Coefficients [C - 1, B] of the target on the other columns, from `factorise`."""
-    coef_CB = factor_CCB[-1, :-1].copy()
+    coef_CB = gram_CCB[-1, :-1].copy()
     for j in range(len(coef_CB) - 2, -1, -1):
-        coef_CB[j] -= np.einsum("cb,cb->b", factor_CCB[j + 1 : -1, j], coef_CB[j + 1 :])
-    return coef_CB
+        coef_CB[j] -= np.einsum("cb,cb->b", gram_CCB[j + 1 : -1, j], coef_CB[j + 1 :])
+    return coef_CB, rss_CB, np.min(diagonal_CB / scale_CB, axis=0)
+
+
+def _solve_wide(gram_CCB: np.ndarray, scale_CB: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`solve` for many columns, where LAPACK takes series one by one faster than numpy takes columns one by one."""
+    root_BCC = _cholesky(np.ascontiguousarray(gram_CCB.transpose(2, 0, 1)))
+    last_BC = root_BCC[:, -1, :-1]
+    coef_BC = np.linalg.solve(root_BCC[:, :-1, :-1].transpose(0, 2, 1), last_BC[..., None])[..., 0]
+    removed_CB = np.cumsum(last_BC**2, axis=1).T
+    rss_CB = scale_CB[-1] - np.concatenate([np.zeros((1, len(root_BCC))), removed_CB])
+    rss_CB[-1] = root_BCC[:, -1, -1] ** 2  # without the cancellation
+    pivot_CB = np.einsum("bcc->cb", root_BCC) ** 2
+    return coef_BC.T, rss_CB, np.min(pivot_CB / scale_CB, axis=0)
+
+
+def _cholesky(gram_BCC: np.ndarray) -> np.ndarray:
+    """Cholesky roots; matrices that have none, found by halving the batch, give NaN."""
+    try:
+        return np.linalg.cholesky(gram_BCC)
+    except np.linalg.LinAlgError:
+        if len(gram_BCC) == 1:
+            return np.full(gram_BCC.shape, np.nan)
+        half = len(gram_BCC) // 2
+        return np.concatenate([_cholesky(gram_BCC[:half]), _cholesky(gram_BCC[half:])])
 
 
 def _centre(batch: Batch, terms: Terms) -> tuple[Batch, np.ndarray]:
@@ -120,7 +146,8 @@ def _blocks(batch: Batch, columns: int) -> Iterator[slice]:
     """Cut a batch so that values and Gram matrices (or, with gaps, designs) stay small."""
     count, length = batch.y_BL.shape
     explicit = batch.x_BLX is not None or bool(np.isnan(batch.y_BL.sum()))
-    step = 16 * _BLOCK // (length * columns) if explicit else _BLOCK // max(length, columns * columns)
+    room = 16 * _BLOCK if explicit or columns > _WIDE else _BLOCK
+    step = room // (length * columns if explicit else max(length, columns * columns))
     return (slice(a, min(a + max(step, 1), count)) for a in range(0, count, max(step, 1)))
 
 
@@ -136,8 +163,7 @@ def least_squares(batch: Batch, terms: Terms) -> Fit:
             centred, mean_B = _centre(batch.take(part), terms)
             gram_CCB, rows_B[part] = _gram(centred, terms, terms.reach)
             power_B = gram_CCB[-1, -1].copy()
-            rss_CB, ratio_B = factorise(gram_CCB)
-            coef_CB = back_substitute(gram_CCB)
+            coef_CB, rss_CB, ratio_B = solve(gram_CCB)
             norm_b = np.sqrt(np.maximum(rss_CB[-1], 0.0))
         for b in np.flatnonzero(~((ratio_B > _LOST) & (power_B > 1e-200) & (power_B < 1e200))):
             one = centred.take(slice(b, b + 1))
@@ -175,7 +201,7 @@ def nested_criteria(batch: Batch, highest: int, trend: str, season: int, criteri
             centred, mean_B = _centre(batch.take(part), terms)
             scaled = centred._replace(y_BL=centred.y_BL / _size(centred.y_BL, mean_B))
             gram_CCB, rows_b = _gram(scaled, terms, highest)
-            rss_CB = factorise(gram_CCB)[0]
+            rss_CB = solve(gram_CCB)[1]
         # a pivot below the digits of its column is noise: a perfect fit gets no better by more lags
         rss_bK = np.nan_to_num(np.fmin.accumulate(rss_CB)[fixed:].T, nan=np.inf)
         floor_b = np.maximum(rows_b * 1e-20, rss_CB[0] * 1e-14)
