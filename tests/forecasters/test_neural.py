@@ -140,6 +140,8 @@ def test_covariates_of_every_kind_and_what_is_wrong_with_them():
         model.predict(20, future=ahead.assign(weather="snow"))
     with pytest.raises(ValueError, match="'promo' is named both known and past"):
         NeuralForecaster(known=["promo"], past=["promo"]).fit(data)
+    with pytest.raises(ValueError, match="expected no covariates, found 1 known"):
+        NeuralForecaster("dlinear", known=["promo"]).fit(data)
 
 
 def test_a_known_covariate_that_decides_the_target_is_used():

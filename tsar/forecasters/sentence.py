@@ -88,6 +88,10 @@ def model_config(
         raise ValueError(f"the longest series has {longest} steps, expected at least 2 to train on")
     context = -(-context // step) * step
     width = system.width
+    if system.embed == "none" and known + past + static:
+        raise ValueError(
+            f"this system reads values only: expected no covariates, found {known} known, {past} past, {static} static"
+        )
     if system.embed == "none":
         width = tokenizer.build(Inputs(context=context)).token_width
     span = system.span
