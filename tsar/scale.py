@@ -13,9 +13,14 @@ from torch import Tensor
 
 
 class Running(NamedTuple):
-    """Sums over everything seen so far, around the first seen value (`anchor`, NaN before it); each [B, 1]."""
+    """Sums over everything seen so far, each [B, 1].
+
+    They are of (value - anchor) / unit: the anchor is the first seen value (NaN before it), the unit a power of two near
+    the first deviations from it (0 before one), so that squares neither overflow nor vanish at any magnitude.
+    """
 
     anchor_B1: Tensor
+    unit_B1: Tensor
     count_B1: Tensor
     total_B1: Tensor
     square_B1: Tensor
@@ -47,7 +52,7 @@ def running(y_BNS: Tensor, state: Running | None = None) -> tuple[Tensor, Tensor
     rows = y_BNS.shape[0]
     if state is None:
         zero_B1 = y_BNS.new_zeros(rows, 1)
-        state = Running(torch.full_like(zero_B1, torch.nan), zero_B1, zero_B1, zero_B1)
+        state = Running(torch.full_like(zero_B1, torch.nan), zero_B1, zero_B1, zero_B1, zero_B1)
     if y_BNS.shape[1] == 0:
         empty = y_BNS.new_zeros(rows, 0, 1)
         return empty, empty, state
@@ -56,6 +61,8 @@ def running(y_BNS: Tensor, state: Running | None = None) -> tuple[Tensor, Tensor
     first_B1 = flat_BL.gather(1, seen_BL.int().argmax(1, keepdim=True))  # NaN where nothing was seen
     anchor_B1 = torch.where(state.anchor_B1.isnan(), first_B1, state.anchor_B1)
     dev_BNS = torch.where(seen_BNS, y_BNS - anchor_B1[..., None], 0.0)
+    unit_B1 = torch.where(state.unit_B1 > 0, state.unit_B1, _power_of_two(dev_BNS.flatten(1)))
+    dev_BNS = dev_BNS / torch.where(unit_B1 > 0, unit_B1, 1.0)[..., None]
     count_BN = state.count_B1 + seen_BNS.sum(-1).cumsum(1)
     total_BN = state.total_B1 + dev_BNS.sum(-1).cumsum(1)
     square_BN = state.square_B1 + dev_BNS.square().sum(-1).cumsum(1)
@@ -65,9 +72,9 @@ def running(y_BNS: Tensor, state: Running | None = None) -> tuple[Tensor, Tensor
     some_BN = count_BN > 0
     # float64 cannot tell a variance below this from the rounding of a constant stretch after a jump
     var_BN = torch.where(var_BN > 1e-14 * square_BN / n_BN, var_BN, 0.0)
-    loc_BN = torch.where(some_BN, anchor_B1 + mean_BN, 0.0)
-    scale_BN = torch.where(some_BN, var_BN.sqrt(), 0.0)
-    after = Running(anchor_B1, count_BN[:, -1:], total_BN[:, -1:], square_BN[:, -1:])
+    loc_BN = torch.where(some_BN, anchor_B1 + unit_B1 * mean_BN, 0.0)
+    scale_BN = torch.where(some_BN, unit_B1 * var_BN.sqrt(), 0.0)
+    after = Running(anchor_B1, unit_B1, count_BN[:, -1:], total_BN[:, -1:], square_BN[:, -1:])
     return loc_BN[..., None], scale_BN[..., None], after
 
 
@@ -98,9 +105,17 @@ def whole(y_BL: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         return zero_B1, scale_B1
     first_B1 = y_BL.gather(1, seen_BL.int().argmax(1, keepdim=True))
     dev_BL = torch.where(seen_BL, y_BL - first_B1, 0.0)
+    unit_B1 = _power_of_two(dev_BL)
+    dev_BL = dev_BL / torch.where(unit_B1 > 0, unit_B1, 1.0)
     mean_B1 = dev_BL.sum(1, keepdim=True) / n_B1
     var_B1 = torch.where(seen_BL, dev_BL - mean_B1, 0.0).square().sum(1, keepdim=True) / n_B1
-    return torch.where(some_B1, first_B1 + mean_B1, 0.0), var_B1.sqrt()
+    return torch.where(some_B1, first_B1 + unit_B1 * mean_B1, 0.0), unit_B1 * var_B1.sqrt()
+
+
+def _power_of_two(dev_BL: Tensor) -> Tensor:
+    """Power of two at most the largest magnitude of each row, [B, 1]; 0 where all are 0."""
+    most_B1 = dev_BL.abs().amax(1, keepdim=True)
+    return torch.where(most_B1 > 0, most_B1.log2().floor().exp2(), 0.0)
 
 
 def standardise(y: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.batteries import every_part, rng, series, tokenizer_battery
+from tests.batteries import close, every_part, rng, series, tokenizer_battery
 from tsar.part import Part, resolve
 from tsar.tokenizer import Inputs
 from tsar.tokenizers.identity import Identity
@@ -49,6 +49,15 @@ def test_scale_survives_a_high_level() -> None:
     y_BVL = 1e12 + torch.randn(1, 1, 64, generator=rng(), dtype=torch.float64)
     tokens, _ = Patch(size=8).build(Inputs()).encode(Window(y_BVL))
     assert torch.isclose(tokens.scale_BN1[0, -1, 0], y_BVL.std(correction=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["causal", "window"])
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_tokens_do_not_depend_on_magnitude(norm: str, size: float) -> None:
+    y_BVL, tokenizer = series(), Patch(size=8, norm=norm).build(Inputs())
+    plain, _ = tokenizer.encode(Window(y_BVL))
+    sized, _ = tokenizer.encode(Window(y_BVL * size))
+    assert close(sized.x_BNP, plain.x_BNP) and close(sized.scale_BN1 / size, plain.scale_BN1)
 
 
 def test_a_left_padded_series_gets_the_tokens_it_gets_alone() -> None:

@@ -70,7 +70,7 @@ class IdentityTokenizer(Tokenizer):
         none_B1 = zero_BN1[:, 0]
         x_BNC = y_BNC.nan_to_num(nan=0.0).float()
         tokens = Tokens(x_BNC, seen_BNC, zero_BN1, zero_BN1 + 1, time_BN, torch.zeros_like(time_BN), extra_BNE)
-        sums = Running(none_B1, none_B1, none_B1, none_B1)
+        sums = Running(*[none_B1] * 5)
         return tokens, State(sums, known, past, torch.cat([none_B1, none_B1 + 1], -1), next_B1)
 
     def frontier(self, variates: int) -> int:

@@ -97,7 +97,7 @@ class PatchTokenizer(Tokenizer):
         else:
             loc_B1, scale_B1 = whole(y_BL, self.norm)
             loc_BN1, scale_BN1 = (part[:, None].expand(-1, N, -1) for part in (loc_B1, scale_B1))
-            sums = Running(loc_B1, loc_B1, loc_B1, loc_B1)
+            sums = Running(*[loc_B1] * 5)
         x_BNP = standardise(y_BNP, loc_BN1, scale_BN1)
 
         some_BN = seen_BNP.any(-1)
