@@ -15,8 +15,8 @@ from torch import Tensor
 class Running(NamedTuple):
     """Sums over everything seen so far, each [B, 1].
 
-    They are of (value - anchor) / unit: the anchor is the first seen value (NaN before it), the unit a power of two near
-    the first deviations from it (0 before one), so that squares neither overflow nor vanish at any magnitude.
+    They are of (value - anchor) / unit: the anchor is the first seen value (NaN before it), the unit a power of two
+    near the first deviations from it (0 before one), so that squares neither overflow nor vanish at any magnitude.
     """
 
     anchor_B1: Tensor
