@@ -82,7 +82,15 @@ def load(name: str | Path, revision: str | None = None) -> TSAR:
 
 
 def locate(name: str | Path, revision: str | None = None) -> Path:
-    """Return the directory of a model's files, downloading them from the hub for "owner/name"."""
+    """Return the directory of a model's files, downloading them from the hub for "owner/name".
+
+    Raises
+    ------
+    ConnectionError
+        If the hub is needed and cannot be reached.
+    ValueError
+        For an unknown name.
+    """
     directory = Path(name)
     if directory.is_dir():
         return directory
@@ -90,9 +98,18 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
         return BUNDLED / str(name)
     owner, slash, repository = str(name).partition("/")
     if isinstance(name, str) and owner and slash and repository and "/" not in repository and not owner.startswith("."):
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import errors, snapshot_download
 
-        return Path(snapshot_download(name, revision=revision, allow_patterns=[WEIGHTS, CONFIG]))
+        at = f" at revision {revision!r}" if revision else ""
+        try:
+            return Path(snapshot_download(name, revision=revision, allow_patterns=[WEIGHTS, CONFIG]))
+        except errors.LocalEntryNotFoundError as error:
+            raise ConnectionError(
+                f"{name!r}{at} is not in the local cache, and the hub cannot be reached: expected a network "
+                "(HF_HUB_OFFLINE unset), a cache filled before, or the folder of the model"
+            ) from error
+        except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+            raise ValueError(f"the hub has no repository {name!r}{at}, or it is private and no token is set") from error
     bundled = sorted(path.parent.name for path in BUNDLED.glob(f"*/{WEIGHTS}"))
     raise ValueError(f"no model {str(name)!r}: expected a directory, a hub repository owner/name or one of {bundled}")
 
