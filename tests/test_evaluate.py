@@ -9,10 +9,11 @@ from gluonts.ev import metrics as ev
 
 from tsar import metrics
 from tsar.catalog import load_dataset
-from tsar.evaluate import backtest, origins
+from tsar.evaluate import backtest
 from tsar.forecasters.base import Forecaster
 from tsar.forecasters.naive import Naive, SeasonalNaive
 from tsar.forecasters.prediction import Prediction
+from tsar.origins import origins
 from tsar.panel import Panel
 from tsar.scores import LEVELS, combine, score_items
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tsar.evaluate import Origin, Run, default_horizon, origins, read, run
+from tsar.evaluate import Run, run
 from tsar.forecasters.base import Forecaster
+from tsar.origins import Origin, covariates, default_horizon, origins, read
 from tsar.scores import METRICS, POWER, combine
 from tsar.significance import bootstrap_interval, bootstrap_weights, compare_losses, holm
 
@@ -236,7 +237,7 @@ def compare(
     named.setdefault(baseline, SeasonalNaive())
     panel = read(df, list(named.values()), freq, season_length)
     horizon = default_horizon(df, horizon)
-    known = tuple(dict.fromkeys(c for model in named.values() for c in model.known))
+    known, _, _ = covariates(list(named.values()))
     places = origins(panel, horizon, windows, step, max_history, known)
     options: dict[str, Any] = dict(refit=refit, num_samples=num_samples, random_state=random_state, progress=progress)
     runs: dict[str, Run] = {}

@@ -23,7 +23,8 @@ import pandas as pd
 from tsar import naming
 from tsar.catalog import list_datasets, load_dataset
 from tsar.comparison import EXPECTED
-from tsar.evaluate import origins, read, run
+from tsar.evaluate import run
+from tsar.origins import origins, read
 from tsar.scores import combine
 
 log = logging.getLogger("classical")
