@@ -72,7 +72,11 @@ def origins(
         If no item is long enough for one origin, or a number is not positive.
     """
     step = horizon if step is None else step
-    for name, number in (("windows", windows), ("step", step), ("max_history", max_history or 1)):
+    for name, number in (
+        ("windows", windows),
+        ("step", step),
+        ("max_history", 1 if max_history is None else max_history),
+    ):
         if isinstance(number, bool) or int(number) != number or number < 1:
             raise ValueError(f"{name}: expected a positive integer, found {number!r}")
     fewest = np.minimum(panel.season_of() + 2, 2 * horizon + 2)  # a season and a little, where the horizon is not tiny
