@@ -63,7 +63,12 @@ class MaskedLinear(nn.Linear):
 
     def forward(self, u: Tensor) -> Tensor:
         """Apply the layer in the precision of its weight (or of autocast)."""
-        return F.linear(u.to(self.weight.dtype), self.weight * self.mask_OI.to(self.weight.dtype), self.bias)
+        return self.rows(u, slice(None))
+
+    def rows(self, u: Tensor, which: slice) -> Tensor:
+        """Give some of the layer's outputs only."""
+        weight = self.weight[which] * self.mask_OI[which].to(self.weight.dtype)
+        return F.linear(u.to(weight.dtype), weight, self.bias[which])
 
 
 class ArinarHead(Transport):
@@ -91,21 +96,30 @@ class ArinarHead(Transport):
             if config.components > 1:
                 bias_P3K[:, 1] = torch.linspace(-1.0, 1.0, config.components)
 
-    def _mixtures(self, y: Tensor, seen: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log weights, locations and scales of every value given those before it, each [..., P, K]."""
-        condition = self.from_h(h.to(self.from_h.weight.dtype))
+    def _features(self, y: Tensor, seen: Tensor, condition: Tensor) -> Tensor:
+        """What the masked network knows at each place, [..., W], given values and the hidden state's part."""
         u = F.silu(self.enter(torch.cat([y, seen.to(y)], -1)) + condition)
         for layer in self.layers:
             u = u + F.silu(layer(u))
-        raw = self.leave(u).float().unflatten(-1, (self.token_width, 3, self.config.components))
-        return raw[..., 0, :].log_softmax(-1), raw[..., 1, :], F.softplus(raw[..., 2, :]) + MIN_SCALE
+        return u
+
+    def _condition(self, h: Tensor) -> Tensor:
+        return self.from_h(h.to(self.from_h.weight.dtype))
+
+    def _split(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights, locations and scales, each [..., K]."""
+        weight, loc, width = raw.float().unflatten(-1, (3, self.config.components)).unbind(-2)
+        return weight.log_softmax(-1), loc, F.softplus(width) + MIN_SCALE
 
     def log_prob(self, h_BND: Tensor, x_BNP: Tensor, seen_BNP: Tensor) -> Tensor:
         """Return the exact joint log density of each token's seen values, [B, N]."""
         x_BNP = x_BNP.float().masked_fill(~seen_BNP, 0.0)
         loc_BNP, scale_BNP = linear_base(self.base, h_BND)
         y_BNP = ((x_BNP - loc_BNP) / scale_BNP).masked_fill(~seen_BNP, 0.0)
-        log_weight_BNPK, loc_BNPK, width_BNPK = self._mixtures(y_BNP, seen_BNP, h_BND)
+        raw_BNPO = self.leave(self._features(y_BNP, seen_BNP, self._condition(h_BND))).unflatten(
+            -1, (self.token_width, -1)
+        )
+        log_weight_BNPK, loc_BNPK, width_BNPK = self._split(raw_BNPO)
         square_BNPK = ((y_BNP[..., None] - loc_BNPK) / width_BNPK).square()
         component_BNPK = log_weight_BNPK - 0.5 * (square_BNPK + math.log(2 * math.pi)) - width_BNPK.log()
         log_prob_BNP = component_BNPK.logsumexp(-1) - scale_BNP.log()
@@ -120,10 +134,14 @@ class ArinarHead(Transport):
         u_BP1 = 0.5 + 0.5 * torch.erf(z_BRP[:, 0, :, None] / math.sqrt(2))
         y_BP = torch.zeros_like(z_BRP[:, 0])
         seen_BP = torch.ones_like(y_BP, dtype=torch.bool)
+        condition_BW, size = self._condition(h_BD), 3 * self.config.components
         for place in range(self.token_width):
-            log_weight_BPK, loc_BPK, width_BPK = self._mixtures(y_BP, seen_BP, h_BD)
-            chosen_B1 = (log_weight_BPK[:, place].exp().cumsum(-1)[:, :-1] < u_BP1[:, place]).sum(-1, keepdim=True)
-            loc_B1, width_B1 = loc_BPK[:, place].gather(-1, chosen_B1), width_BPK[:, place].gather(-1, chosen_B1)
-            y_BP[:, place] = (loc_B1 + width_B1 * z_BRP[:, 1, place, None])[:, 0]
+            raw_BO = self.leave.rows(
+                self._features(y_BP, seen_BP, condition_BW), slice(place * size, (place + 1) * size)
+            )
+            log_weight_BK, loc_BK, width_BK = self._split(raw_BO)
+            chosen_B1 = (log_weight_BK.exp().cumsum(-1)[:, :-1] < u_BP1[:, place]).sum(-1, keepdim=True)
+            y_B1 = loc_BK.gather(-1, chosen_B1) + width_BK.gather(-1, chosen_B1) * z_BRP[:, 1, place, None]
+            y_BP[:, place] = y_B1[:, 0]
         loc_BP, scale_BP = linear_base(self.base, h_BD)
         return loc_BP + scale_BP * y_BP

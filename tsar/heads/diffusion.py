@@ -42,7 +42,7 @@ class Diffusion(Part):
     repeats : int
         Noise levels drawn for every token in the loss (MAR: 4).
     base : bool
-        Whether the diffusion models the residual of a linear Gaussian base; see `tsar.nn.denoiser`.
+        Whether the diffusion models the residual of a linear base; see `tsar.nn.denoiser`.
     """
 
     steps: int = 16

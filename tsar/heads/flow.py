@@ -41,10 +41,10 @@ class Flow(Part):
     repeats : int
         Noise levels drawn for every token in the loss.
     base : bool
-        Whether the flow models the residual of a linear Gaussian base; see `tsar.nn.denoiser`.
+        Whether the flow models the residual of a linear base; see `tsar.nn.denoiser`.
     """
 
-    steps: int = 8
+    steps: int = 4
     solver: str = "heun"
     prediction: str = "velocity"
     hidden: int = 128
@@ -84,8 +84,7 @@ class FlowHead(Denoiser):
         """Return the squared error of the velocity at random times, [B, N, P]."""
         y_RBNP = y_BNP.expand(self.config.repeats, *y_BNP.shape)
         e_RBNP = noise.like(y_RBNP, generator)
-        u_K1, index_RBN = noise.times(TIMES, y_RBNP[..., 0], generator)
-        t_K1 = torch.sigmoid(torch.logit(u_K1) / 1.7)  # nearly logit-normal: most work is in the middle
+        t_K1, index_RBN = noise.times(TIMES, y_RBNP[..., 0], generator)
         t_RBN1 = t_K1[index_RBN]
         at_RBNP = (1 - t_RBN1) * e_RBNP + t_RBN1 * y_RBNP
         modulation_RBNM = self.net.condition(h_BND) + self.net.level(t_K1)[index_RBN]

@@ -38,7 +38,7 @@ class Shortcut(Part):
     hidden, depth : int
         Width and residual layers of the network.
     base : bool
-        Whether the flow models the residual of a linear Gaussian base; see `tsar.nn.denoiser`.
+        Whether the flow models the residual of a linear base; see `tsar.nn.denoiser`.
     """
 
     steps: int = 4

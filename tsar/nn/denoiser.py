@@ -1,8 +1,9 @@
 """Heads that remove noise from a token step by step: what they share beside the steps.
 
-A token is x = loc(h) + scale(h) * y. The linear base (loc, scale) is fitted by its own Gaussian likelihood; the network
-denoises y, which is of unit size whatever the series: without it a small network has to learn from noisy targets both
-where the next token is and what its distribution looks like.
+A token is x = loc(h) + scale(h) * y. The linear base (loc, scale) is fitted by its own likelihood; the network denoises
+y, which is of unit size whatever the series: without it a small network has to learn from noisy targets both where the
+next token is and what its distribution looks like. Its likelihood is hyperbolic (Barndorff-Nielsen 1977), Gaussian
+in the middle and exponential in the tails, so that a few wild tokens do not move it.
 
 Legend: B rows, N tokens, P token width, D core width, R noises of a row.
 """
@@ -49,13 +50,13 @@ class Denoiser(Transport):
         """Return each value's loss given the standardised tokens (0 where unseen), [B, N, P]."""
 
     def loss(self, h_BND: Tensor, x_BNP: Tensor, seen_BNP: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the denoising loss plus the base's negative log density; see `Head.loss`."""
+        """Return the denoising loss plus the base's negative log density, up to a constant; see `Head.loss`."""
         x_BNP = x_BNP.float().masked_fill(~seen_BNP, 0.0)
         if self.base is None:
             return mean_over_seen(self.denoising_loss(h_BND, x_BNP, seen_BNP, generator), seen_BNP)
         loc_BNP, scale_BNP = linear_base(self.base, h_BND)
         y_BNP = (x_BNP - loc_BNP) / scale_BNP
-        base_BNP = 0.5 * y_BNP.square() + scale_BNP.log()
+        base_BNP = (1 + y_BNP.square()).sqrt() - 1 + scale_BNP.log()
         loss_BNP = self.denoising_loss(h_BND, y_BNP.detach().masked_fill(~seen_BNP, 0.0), seen_BNP, generator)
         return mean_over_seen(loss_BNP + base_BNP, seen_BNP)
 

@@ -35,7 +35,7 @@ class Transport(Head):
     """
 
     multimodal: ClassVar[bool] = True
-    draws: ClassVar[int] = 128
+    draws: ClassVar[int] = 64
 
     def __init__(self, width: int, token_width: int, noises: int = 1) -> None:
         super().__init__(width, token_width)
