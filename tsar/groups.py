@@ -30,7 +30,6 @@ class Groups:
     known_KT: NDArray[Any] | None = None
     past_CT: NDArray[Any] | None = None
     static_GF: NDArray[Any] | None = None
-    season_G: NDArray[np.int64] | None = None
     future_GKH: NDArray[Any] | None = None
 
     def __len__(self) -> int:
@@ -73,13 +72,12 @@ class Groups:
         assert y_BVL is not None
         if known_BKT is not None and self.future_GKH is not None:
             known_BKT = torch.cat([known_BKT, torch.from_numpy(self.future_GKH[groups])], -1)
-        static_GF, season_G = self.static_GF, self.season_G
+        static_GF = self.static_GF
         return Window(
             y_BVL=y_BVL,
             known_BKT=known_BKT,
             past_BCL=cut(self.past_CT),
             static_BF=None if static_GF is None else torch.from_numpy(static_GF[groups].astype("f4")),
-            season_B=None if season_G is None else torch.from_numpy(season_G[groups]),
             item=tuple(self.keys[g] for g in groups),
         )
 
@@ -97,7 +95,6 @@ def groups_of(
     *,
     joint: bool,
     future: dict[str, NDArray[Any]] | None = None,
-    season: NDArray[np.int64] | None = None,
 ) -> Groups:
     """Arrays of a panel.
 
@@ -109,8 +106,6 @@ def groups_of(
         All items are variates of one group; they must end at the same time.
     future : arrays [N, H] by name, optional
         Known covariates after each item's end.
-    season : array [N], optional
-        Season length of each item.
 
     Raises
     ------
@@ -125,7 +120,6 @@ def groups_of(
         return Groups(
             panel.values[None], panel.offsets, keys, known_KT, past_CT,
             static_GF=None if static_FN is None else static_FN.T,
-            season_G=season,
             future_GKH=None if future_KNH is None else np.ascontiguousarray(np.swapaxes(future_KNH, 0, 1)),
         )  # fmt: skip
     place_T, length = _common_grid(panel)
@@ -147,7 +141,6 @@ def groups_of(
         stack(known_KT),
         stack(past_CT),
         static_GF=None if static_FN is None else static_FN.reshape(1, -1),
-        season_G=None if season is None else season[:1],
         future_GKH=None if future_KNH is None else future_KNH.reshape(1, -1, future_KNH.shape[-1]),
     )
 

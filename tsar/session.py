@@ -229,7 +229,6 @@ class Session:
             known_BKT=known_BKT,
             past_BCL=take(groups.past_CT, end),
             static_BF=None if static_GF is None else torch.from_numpy(static_GF[rows].astype("f4")),
-            season_B=None if groups.season_G is None else torch.from_numpy(groups.season_G[rows]),
             item=tuple(groups.keys[g] for g in rows),
         )
         device = next(self._forecaster.model_.parameters()).device

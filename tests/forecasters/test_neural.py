@@ -1,9 +1,12 @@
 """NeuralForecaster: any words, any horizon, any company; bad input is refused and names what is wrong."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -277,3 +280,23 @@ def test_a_folder_of_weights_alone_is_a_forecaster(timer, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "saved").predict(9, frame("a")).mean, expected)
     tuned = NeuralForecaster(pretrained=str(tmp_path / "weights"), max_steps=1, learning_rate=1e-9).fit(frame("a"))
     np.testing.assert_allclose(tuned.predict(9).mean, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("harm", ["a weight is missing", "a weight has another shape", "no model", "an unknown option"])
+def test_a_harmed_checkpoint_is_refused(timer, tmp_path, harm):
+    timer.save(tmp_path / "m")
+    config, file = tmp_path / "m" / "config.json", tmp_path / "m" / "model.safetensors"
+    values, arrays = json.loads(config.read_text()), load_file(file)
+    name = next(n for n in arrays if n.startswith("model."))
+    if harm == "a weight is missing":
+        del arrays[name]
+    elif harm == "a weight has another shape":
+        arrays[name] = np.zeros(3, "f4")
+    elif harm == "no model":
+        del values["learned"]["model"]
+    else:
+        values["learned"]["model"]["wdith"] = 3
+    config.write_text(json.dumps(values))
+    save_file(arrays, file)
+    with pytest.raises(ValueError, match="checkpoint|wdith"):
+        load(tmp_path / "m")

@@ -177,6 +177,7 @@ def solve_head(model: TSAR, windows: Windows, validate: Callable[[TSAR], float] 
 def _identity(model: TSAR, groups: Groups) -> str:
     """What a run was made from: the model's configuration and the data."""
     digest = blake2b(repr(model.config.to_dict()).encode(), digest_size=16)
-    for array in (groups.values_VT, groups.offsets_G):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for array in groups.arrays().values():
+        if isinstance(array, np.ndarray):
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

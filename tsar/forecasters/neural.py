@@ -224,15 +224,7 @@ class NeuralForecaster(Forecaster):
             yield self._start(self.model_, groups, rows), rows
 
     def _groups(self, panel: Panel, future: dict[str, NDArray[Any]] | None = None) -> Groups:
-        model = getattr(self, "model_", None)
-        seasons = model is not None and getattr(model.tokenizer, "needs_season", False)
-        return groups_of(
-            panel,
-            self.features_,
-            joint=self.system_.multivariate,
-            future=future,
-            season=panel.season_of(self.season_length) if seasons else None,
-        )
+        return groups_of(panel, self.features_, joint=self.system_.multivariate, future=future)
 
     def _start(self, model: TSAR, groups: Groups, rows: NDArray[np.int64]) -> Rollout:
         with torch.inference_mode():
@@ -266,12 +258,15 @@ class NeuralForecaster(Forecaster):
         return values, {f"model.{name}": weight.detach().cpu().numpy() for name, weight in weights.items()}
 
     def _restore(self, values: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        model = TSAR(ModelConfig.from_dict(values["model"]))
+        try:
+            model = TSAR(ModelConfig.from_dict(values["model"]))
+            self.features_, self.items_ = Features.from_dict(values["features"]), tuple(values["items"])
+            self.training_ = Progress(**values["training"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the checkpoint is foreign or of another version of tsar: {error}") from error
         weights = {name.removeprefix("model."): torch.from_numpy(array.copy()) for name, array in arrays.items()}
         expected = model.state_dict()
         if odd := sorted(set(weights) ^ set(expected)) or [k for k in weights if weights[k].shape != expected[k].shape]:
             raise ValueError(f"the checkpoint's weights are not those of its configuration: {odd[0]!r} differs")
         model.load_state_dict(weights)
-        self.model_, self.features_ = model.eval(), Features.from_dict(values["features"])
-        self.items_, self.training_ = tuple(values["items"]), Progress(**values["training"])
-        self.system_ = system_of(self.get_params(deep=False))
+        self.model_, self.system_ = model.eval(), system_of(self.get_params(deep=False))
