@@ -16,11 +16,12 @@ PACKAGE = ROOT / "tsar"
 LAYERS = {
     "part": 1, "tokens": 1, "scale": 1, "nn": 1, "experts": 1,
     "tokenizer": 2, "objective": 2, "tokenizers": 2, "heads": 2, "objectives": 2, "orders": 2,
-    "model": 3, "generate": 3, "session": 3, "checkpoint": 3, "model_store": 3,
+    "model": 3, "generate": 3, "session": 3, "checkpoint": 3, "model_store": 3, "zero_shot": 3,
     "groups": 4, "windows": 4, "batches": 4, "run": 4, "train": 4, "train_config": 4, "synthetic": 4,
+    "pretrain": 4, "pretraining": 4,
     "forecasters": 5, "generators": 5, "systems": 5, "pretrained": 5,
     "origins": 6, "evaluate": 6, "comparison": 6, "report": 6, "report_charts": 6, "naming": 6,
-    "interop": 6, "cli": 6,
+    "interop": 6, "verify": 6, "cli": 6,
 }  # fmt: skip
 FREE_OF_TORCH = (
     "panel", "frames", "records", "table", "grid", "frequency", "forecast", "metrics", "catalog", "sources", "plotting",
