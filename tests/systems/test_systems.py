@@ -62,6 +62,13 @@ def test_linear_systems_start_from_least_squares(name):
     np.testing.assert_allclose(out.bias.detach().numpy(), solution[-1], atol=1e-4)
 
 
+def test_a_linear_system_takes_another_head():
+    forecast = (
+        NeuralForecaster("dlinear", head="quantile", context=48, max_steps=2, random_state=0).fit(frame("a")).predict(9)
+    )
+    assert (np.diff(forecast.quantiles_NHQ, axis=-1) > 0).all()
+
+
 def test_dlinear_reads_a_trend_and_a_remainder_that_add_up():
     model = NeuralForecaster("dlinear", context=64, horizon=8, max_steps=1, random_state=0).fit(frame("a")).model_
     window = Windows(frame("a")["y"].to_numpy()[None], np.array([0, 240]), context=64, horizon=0).batch(5, 0, 0)

@@ -78,7 +78,7 @@ def fit_model(
         assert held is not None and isinstance(candidate, TSAR)
         return held_out_loss(candidate, held, config.validation_windows, config.batch_size)
 
-    if system.closed_form:
+    if system.closed_form and isinstance(model.head, PointHead):
         solve_head(model, windows, None if held is None else validate)
     return train(
         model,

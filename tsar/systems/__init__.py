@@ -28,7 +28,7 @@ class System:
     any_variates : bool
         A fitted multivariate model also forecasts other items, and other numbers of them.
     closed_form : bool
-        Training starts from the ridge solution for a linear head instead of random weights.
+        With a point head, training starts from its ridge solution instead of random weights.
     train : TrainConfig
         Training defaults.
     """
