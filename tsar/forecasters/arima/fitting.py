@@ -130,10 +130,10 @@ def fit_batch(
     models.observed_N[:] = [int((~np.isnan(y_T)).sum()) for y_T in series]
     rest = []
     for i, (y_T, plain_T) in enumerate(zip(series, left, strict=True)):
-        needed = 3 + columns + (sum(_orders(wanted)) if wanted.limits is None else 0)
+        needed = 3 + columns + (sum(wanted.sizes) if wanted.limits is None else 0)
         w_T = difference(fill(plain_T), int(d_B[i]), int(D_B[i]), season)
         spare = int((~np.isnan(y_T)).sum()) - (len(y_T) - len(w_T))
-        if not columns and len(w_T) and constant(w_T):
+        if not columns and spare >= 3 and constant(w_T):
             _exactly(models, i, w_T, wanted)
         elif spare < needed:
             lost = len(y_T) - len(w_T)
@@ -149,10 +149,6 @@ def fit_batch(
             ),
         )
     return models, failed
-
-
-def _orders(wanted: Wanted) -> tuple[int, ...]:
-    return wanted.sizes
 
 
 def _without(series: Sequence[np.ndarray], regressors: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -226,7 +222,7 @@ def _estimate_linear(models: Models, data: Differenced, slots: Slots, best: Fits
             block_RKK = result.root_RAA[:, -1 - kept : -1, -1 - kept : -1]
             used_RK = (rows.w_TCR[:, gaps:-1] != 0).any(0).T
             root_RKK = np.linalg.inv(block_RKK.swapaxes(1, 2)) * used_RK[:, :, None]
-            models.beta_root_NKK[np.ix_(index, range(kept), range(kept))] = (
+            models.beta_root_NKK[np.ix_(index, np.arange(kept), np.arange(kept))] = (
                 root_RKK * (unit_KR / unit_B[index]).T[:, :, None]
             )
         parameters_R = best.order_R5[index].sum(1) + data.regressors

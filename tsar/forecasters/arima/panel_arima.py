@@ -191,7 +191,7 @@ class PanelARIMA(Reports, ArrayState, InSample, Forecaster):
             )  # fmt: skip
             mean_NH[part], psi_NH[part] = found.mean_RH, found.psi_RH
             unknown_NHG[part, :, : found.unknown_RHG.shape[2]] = found.unknown_RHG
-        # An estimated model's errors exceed the true one's by about k / n in variance (Akaike 1970, final prediction error).
+        # Errors of an estimated model exceed those of the true one by k / n in variance (Akaike 1970).
         estimated_N = self.order_[place_N][:, [0, 2, 3, 5]].sum(1) / np.maximum(self.observed_[place_N], 1)
         sigma_N = self.sigma_[place_N] * np.sqrt(1.0 + estimated_N)
         notes = {int(i): _EXACT for i in np.flatnonzero(sigma_N == 0) if int(i) not in failed}
