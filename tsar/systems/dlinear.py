@@ -4,6 +4,7 @@ Paper: Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (A
 Words: trend and remainder as two tokens, the core is empty, a point head reads both.
 Departures: each window is standardised by its own mean and deviation instead of the data set's, and training starts
 from the ridge solution over the same windows.
+Our numbers: ETTh1, horizon 96, lookback 336: test MSE 0.374; published 0.375 (docs/benchmarks/core_training.md).
 """
 
 from __future__ import annotations

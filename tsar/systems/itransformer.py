@@ -3,6 +3,7 @@
 Paper: Liu et al., "iTransformer: Inverted Transformers Are Effective for Time Series Forecasting" (ICLR 2024).
 Words: variate tokens scaled by their window, bidirectional mask without positions, point head, direct.
 Departures: LayerNorm before each block instead of after it, SwiGLU instead of GELU.
+Our numbers: training steps per second in docs/benchmarks/core_training.md.
 """
 
 from __future__ import annotations

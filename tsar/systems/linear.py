@@ -4,6 +4,7 @@ Paper: Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (A
 Words: the lookback of a variate is one token, the core is empty, a point head reads the horizon directly.
 Departures: each window is divided by its mean absolute value (the published model expects standardised data), and
 training starts from the ridge solution over the same windows, which gradient steps only refine.
+Our numbers: ETTh1, horizon 96, lookback 336: test MSE 0.370; published 0.375 (docs/benchmarks/core_training.md).
 """
 
 from __future__ import annotations
