@@ -129,6 +129,25 @@ def test_order_is_that_of_an_exhaustive_search(criterion: str) -> None:
         assert order == want
 
 
+def test_automatic_orders_do_not_explode() -> None:
+    """A growing short series: least squares finds a root above one; drawn back it is a random walk with drift."""
+    rng = np.random.default_rng(0)
+    y_NL = 100 * 1.08 ** np.arange(25) + rng.normal(size=(6, 25))
+    free = tsar.AR(explosive=True, max_lags=2).fit(y_NL)
+    tamed = tsar.AR(max_lags=2).fit(y_NL)
+    for phi_P, wild_P in zip(tamed.phi_, free.phi_, strict=True):
+        assert np.abs(np.roots([1, *-wild_P])).max() > 1.03
+        np.testing.assert_allclose(np.abs(np.roots([1, *-phi_P])).max(), 1, atol=1e-9)
+    resid = tamed.residuals_.reshape(6, 25)
+    np.testing.assert_allclose(np.nanmean(resid, 1), 0, atol=1e-9)
+    free_rows = (~np.isnan(resid)).sum(1) - tamed.order_ - 1
+    np.testing.assert_allclose(tamed.sigma_, np.sqrt(np.nansum(resid**2, 1) / free_rows))
+    quiet = walks()
+    assert np.array_equal(
+        tsar.AR(lags="auto").fit(quiet).params_, tsar.AR(lags="auto", explosive=True).fit(quiet).params_
+    )
+
+
 @pytest.mark.parametrize("order", [1, 4])
 def test_yule_walker_and_burg_are_those_of_statsmodels(order: int) -> None:
     y_NL = walks()

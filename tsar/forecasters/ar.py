@@ -39,6 +39,8 @@ class AR(ArrayState, InSample, Forecaster):
     diff, seasonal_diff : how often the series, and its known covariates, are differenced first; default 0
     criterion : "aicc" (default) or "bic"
     max_lags : int, the largest order that "auto" tries, default from length and season
+    explosive : leave roots above one as least squares finds them; default None: only where `lags` are given. Otherwise
+        they are drawn back to one, so that a growing series is forecast as a random walk with drift
     known : names of numeric columns that are known over the horizon
     season_length, freq, bounds, on_error : as in `SeasonalNaive`
 
@@ -65,6 +67,7 @@ class AR(ArrayState, InSample, Forecaster):
         seasonal_diff: int = 0,
         criterion: str = "aicc",
         max_lags: int | None = None,
+        explosive: bool | None = None,
         known: Sequence[str] = (),
         season_length: int | None = None,
         freq: str | int | None = None,
@@ -79,6 +82,7 @@ class AR(ArrayState, InSample, Forecaster):
         self.seasonal_diff = seasonal_diff
         self.criterion = criterion
         self.max_lags = max_lags
+        self.explosive = explosive
         self.known = known
         self.season_length = season_length
         self.freq = freq
@@ -122,6 +126,7 @@ class AR(ArrayState, InSample, Forecaster):
         model = Model(
             lags=self._lags(), method=self.method, trend=self.trend, seasonal=self.seasonal, diff=self.diff,
             seasonal_diff=self.seasonal_diff, criterion=self.criterion,
+            explosive=self._lags() is not None if self.explosive is None else self.explosive,
         )  # fmt: skip
         x_TX = np.stack([self._numbers(panel, name) for name in self.known], -1) if self.known else None
         found, failed = fit_panel(panel.values, panel.offsets, x_TX, self.season_, self._highest(panel, model), model)

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tsar.forecasters.ar_gram import deterministic, spans_constant
 from tsar.forecasters.ar_moments import burg, into_equation, remove_deterministic, yule_walker
 from tsar.forecasters.ar_paths import difference
 from tsar.forecasters.ar_solve import Batch, Terms, information, least_squares, nested_criteria
+from tsar.forecasters.ar_stable import errors, radius
 
 _SMALL = 8  # fewer gap-free series of one length than this are cheaper to stack with others and mask
 
@@ -30,6 +32,7 @@ class Model:
     diff: int
     seasonal_diff: int
     criterion: str
+    explosive: bool
 
     def reach(self, season: np.ndarray) -> np.ndarray:
         """Steps that differencing costs."""
@@ -161,8 +164,37 @@ def _fit_batch(batch: Batch, model: Model, season: int, highest: int) -> tuple[C
         delta[rows], beta[rows] = fit.coef_BC[:, :n_det], fit.coef_BC[:, n_det : n_det + n_x]
         phi[rows[:, None], lags - 1] = fit.coef_BC[:, n_det + n_x :]
         sigma[rows] = fit.norm_B / np.sqrt(np.maximum(freedom_B, 1))
+        if not model.explosive and len(lags):
+            _draw_back(batch, terms, rows, (delta, beta, phi, sigma), freedom_B)
     order = order_B if model.lags is None else np.full(count, top)
     return Coefficients(delta, beta, phi, sigma, order), reasons
+
+
+def _draw_back(
+    batch: Batch, terms: Terms, rows: np.ndarray, found: tuple[np.ndarray, ...], freedom_B: np.ndarray
+) -> None:
+    """Take the roots of these rows onto the unit circle, in place; level and spread follow from the new errors."""
+    delta, beta, phi, sigma = found
+    size_B = radius(phi[rows, : terms.reach])
+    wild = np.flatnonzero(size_B > 1)
+    if not len(wild):
+        return
+    at = rows[wild]
+    phi[at, : terms.reach] *= size_B[wild, None] ** -np.arange(1.0, terms.reach + 1)
+    y_BL, x_BLX, lengths_B = batch.take(at)
+    t_BL = np.arange(y_BL.shape[1]) - (y_BL.shape[1] - lengths_B)[:, None] + 1
+    input_BL = np.einsum("bld,bd->bl", deterministic(t_BL, terms.trend, terms.season), delta[at])
+    if x_BLX is not None:
+        input_BL += np.einsum("blx,bx->bl", x_BLX, beta[at])
+    error_BR = errors(y_BL, input_BL, phi[at], terms.lags)
+    if spans_constant(terms.trend, terms.season):
+        level_B = np.nanmean(error_BR, 1)
+        error_BR = error_BR - level_B[:, None]
+        delta[at[:, None], terms.constant] += level_B[:, None]
+    largest_B1 = np.fmax.reduce(np.abs(error_BR), 1)[:, None]
+    unit_B1 = np.where(largest_B1 > 0, largest_B1, 1.0)
+    sigma[at] = (unit_B1 * np.sqrt(np.nansum((error_BR / unit_B1) ** 2, 1, keepdims=True)))[:, 0]
+    sigma[at] /= np.sqrt(np.maximum(freedom_B[wild], 1))
 
 
 def _choose(batch: Batch, model: Model, dummies: int, highest: int) -> np.ndarray:

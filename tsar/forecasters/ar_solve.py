@@ -47,6 +47,11 @@ class Terms(NamedTuple):
         return deterministic(np.zeros(0, "i8"), self.trend, self.season).shape[1]
 
     @property
+    def constant(self) -> np.ndarray:
+        """The deterministic columns that take a shift of the level: the constant, or without one all dummies."""
+        return np.arange(1) if "c" in self.trend else np.arange(int("t" in self.trend), self.n_det)
+
+    @property
     def reach(self) -> int:
         """The highest lag."""
         return int(self.lags[-1]) if len(self.lags) else 0
@@ -156,7 +161,6 @@ def least_squares(batch: Batch, terms: Terms) -> Fit:
     count, n_det = len(batch.y_BL), terms.n_det
     n_x = 0 if batch.x_BLX is None else batch.x_BLX.shape[2]
     columns = n_det + n_x + len(terms.lags) + 1
-    constant = slice(0, 1) if "c" in terms.trend else slice(int("t" in terms.trend), n_det)  # or all dummies
     coef_BC, norm_B, rows_B = np.empty((count, columns - 1)), np.empty(count), np.empty(count, "i8")
     for part in _blocks(batch, columns):
         with np.errstate(all="ignore"):  # what goes wrong here is seen in the pivots and solved again below
@@ -173,7 +177,7 @@ def least_squares(batch: Batch, terms: Terms) -> Fit:
             if np.isfinite(size[0, 0]):
                 coef_CB[: n_det + n_x, b] *= size[0, 0]
                 norm_b[b] *= size[0, 0]
-        coef_CB[constant] += mean_B * (1 - coef_CB[n_det + n_x :].sum(0))
+        coef_CB[terms.constant] += mean_B * (1 - coef_CB[n_det + n_x :].sum(0))
         coef_BC[part], norm_B[part] = coef_CB.T, norm_b
     return Fit(coef_BC, norm_B, rows_B)
 
