@@ -129,10 +129,6 @@ def row_of_tokens(rows: int = 4, N: int = 80, seed: int = 0) -> tuple[Tensor, Co
     return x_BND, Coordinates(time_BN, torch.zeros_like(time_BN), valid_BN)
 
 
-def part_of(at: Coordinates, start: int, end: int) -> Coordinates:
-    return Coordinates(*(part if part is None else part[:, start:end] for part in at))
-
-
 @torch.no_grad()
 def core_battery(config: CoreConfig) -> None:
     """Cached = full, causal, blind to left padding, equivariant to the batch's order, and bf16 near fp32."""
@@ -144,8 +140,8 @@ def core_battery(config: CoreConfig) -> None:
     assert full.shape == x_BND.shape and bool(full.isfinite().all())
 
     order = torch.tensor([2, 0, 3, 1])
-    assert close(core(x_BND[order], Coordinates(*(p if p is None else p[order] for p in at))), full[order])
-    assert close(core(x_BND[:1], Coordinates(*(p if p is None else p[:1] for p in at))), full[:1])
+    assert close(core(x_BND[order], at.each(lambda part: part[order])), full[order])
+    assert close(core(x_BND[:1], at.each(lambda part: part[:1])), full[:1])
 
     pad = 5  # unseen tokens on the left, as a shorter series has beside longer ones
     junk = torch.cat([torch.randn(4, pad, WIDTH, generator=rng(9)), x_BND], 1)
@@ -166,7 +162,7 @@ def core_battery(config: CoreConfig) -> None:
         assert close(changed[:, :50], full[:, :50]) and not close(changed[:, 50:], full[:, 50:])
         cache, pieces = Cache(), []
         for start, end in itertools.pairwise([0, 7, 8, 10, 70, 71, 80]):
-            pieces.append(core(x_BND[:, start:end], part_of(at, start, end), cache))
+            pieces.append(core(x_BND[:, start:end], at.each(lambda part, a=start, b=end: part[:, a:b]), cache))
             if start == 8:
                 cache = Cache.from_tensors(cache.repeat().to_tensors())  # a copy, written and read back, is as good
         assert close(torch.cat(pieces, 1), full)

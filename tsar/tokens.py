@@ -102,6 +102,11 @@ class Coordinates(NamedTuple):
     valid_BN: Tensor
     segment_BN: Tensor | None = None
 
+    def each(self, function: Callable[[Tensor], Tensor]) -> Coordinates:
+        """Return the coordinates with `function` applied to every part that is there."""
+        parts: list[Any] = [part if part is None else function(part) for part in self]
+        return Coordinates(*parts)
+
 
 class Tokens(NamedTuple):
     """Scaled vectors with what was seen of them, their scale and their coordinates.

@@ -21,6 +21,7 @@ CONFIGS = {
     "grouped": CoreConfig(width=WIDTH, depth=2, mixer=Softmax(heads=4, kv_heads=2)),
     "bare": CoreConfig(width=WIDTH, depth=2, mixer=Softmax(qk_norm=False, rotary=False, variate_bias=True)),
     "span": CoreConfig(width=WIDTH, depth=2, span=9),
+    "span by variate": CoreConfig(width=WIDTH, depth=2, span=9, mixer=Softmax(variate_bias=True)),
     "bidirectional": CoreConfig(width=WIDTH, depth=2, mask="bidirectional"),
     "linear both ways": CoreConfig(width=WIDTH, depth=2, mask="bidirectional", mixer="linear"),
 }
@@ -95,7 +96,7 @@ def test_fused_and_plain_attention_agree() -> None:
     whole = sight("causal", None, at, at)
     with torch.no_grad():
         long = mixer(x_BND, mixer.share(at, at, whole), 0)[:, :40]
-        at = Coordinates(*(part if part is None else part[:, :40] for part in at))
+        at = at.each(lambda part: part[:, :40])
         short = mixer(x_BND[:, :40], mixer.share(at, at, Sight(whole.see_BNM[:, :40, :40])), 0)
     assert close(short, long)
 
@@ -103,13 +104,19 @@ def test_fused_and_plain_attention_agree() -> None:
 def test_the_fused_triangle_is_the_causal_mask() -> None:
     mixer = Softmax(heads=4).build(WIDTH, "causal")
     x_BND, at = row_of_tokens(N=SHORT + 10)
-    x_BND, at = x_BND[2:], Coordinates(*(part if part is None else part[2:] for part in at))  # without the gaps
+    x_BND, at = x_BND[2:], at.each(lambda part: part[2:])  # without the gaps
     whole = sight("causal", None, at, at)
     assert whole.triangle and sight("causal", 74, at, at).triangle and not sight("causal", 73, at, at).triangle
     assert not sight("causal", None, grid(), grid()).triangle  # two variates share a time
     with torch.no_grad():
         fused, plain = (mixer(x_BND, mixer.share(at, at, s), 0) for s in (whole, Sight(whole.see_BNM)))
     assert close(fused, plain)
+
+
+def test_a_span_reads_no_key_beyond_it() -> None:
+    _, at = row_of_tokens()
+    near = sight("causal", 9, at.each(lambda part: part[:, 78:]), at)
+    assert near.first == 78 - 8 and near.see_BNM is not None and near.see_BNM.shape == (4, 2, 10)
 
 
 def test_rotary_positions_are_relative() -> None:
@@ -184,7 +191,7 @@ def test_the_cache_says_what_it_cannot_do() -> None:
         cache = Cache()
         full = core(x_BND, at, cache)
         cache.truncate(7)
-        again = core(x_BND[:, 7:], Coordinates(*(p if p is None else p[:, 7:] for p in at)), cache)
+        again = core(x_BND[:, 7:], at.each(lambda part: part[:, 7:]), cache)
         assert close(again, full[:, 7:])
         with pytest.raises(ValueError, match="cache of 12 tokens: expected a length up to that, found 13"):
             cache.truncate(13)

@@ -128,12 +128,15 @@ class Sight(NamedTuple):
     Parameters
     ----------
     see_BNM : Tensor, optional
-        Booleans, of B or of 1 rows; None where every token may attend to every key.
+        Booleans, of B or of 1 rows, for the keys from `first` on; None where every token may attend to all of them.
+    first : int
+        Keys before it lie beyond every new token's span.
     triangle : bool
         True where token n sees exactly the keys 0 .. n: the case that fused kernels know without a mask.
     """
 
     see_BNM: Tensor | None
+    first: int = 0
     triangle: bool = False
 
 
@@ -142,8 +145,13 @@ def sight(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Si
 
     The new tokens are the last N of the M keys. A token always attends to itself, so no row is empty.
     """
-    N, M = at.time_BN.shape[1], keys.time_BN.shape[1]
     fixed = torch.compiler.is_compiling()  # a graph cannot branch on values: its mask is always spelt out
+    N, first = at.time_BN.shape[1], 0
+    if span is not None and keys is not at and not fixed:
+        near_BM = keys.time_BN > at.time_BN.amin(1, keepdim=True) - span
+        first = int(near_BM.any(0).nonzero()[0])  # there is one: a token is near itself
+        keys = keys.each(lambda part: part[:, first:])
+    M = keys.time_BN.shape[1]
     if mask == "causal" and N == M > 1 and not fixed:
         near_B = at.time_BN[:, -1] - at.time_BN[:, 0] < (span or torch.inf)
         if bool(at.valid_BN.all() and (at.time_BN.diff(dim=1) > 0).all() and near_B.all()):
@@ -152,7 +160,7 @@ def sight(mask: str, span: int | None, at: Coordinates, keys: Coordinates) -> Si
     if span is not None:
         see_BNM &= keys.time_BN[:, None, :] > at.time_BN[:, :, None] - span
     see_BNM.diagonal(M - N, 1, 2).fill_(True)
-    return Sight(None if not fixed and bool(see_BNM.all()) else see_BNM)
+    return Sight(None if not fixed and bool(see_BNM.all()) else see_BNM, first)
 
 
 @dataclass(frozen=True, kw_only=True)

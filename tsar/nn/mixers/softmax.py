@@ -91,7 +91,7 @@ class SoftmaxMixer(nn.Module):
             angle_BN1c = (at.time_BN[..., None].float() * self.config.base**-part_c)[:, :, None]
             turn = torch.stack([angle_BN1c.cos(), angle_BN1c.sin()], -1)
         if self.bias_H2 is not None:
-            same = at.variate_BN[:, :, None] == keys.variate_BN[:, None, :]
+            same = at.variate_BN[:, :, None] == keys.variate_BN[:, None, sight.first :]
         return Shared(turn, sight, same)
 
     def forward(self, x_BND: Tensor, shared: Shared, layer: int, cache: Cache | None = None) -> Tensor:
@@ -107,7 +107,7 @@ class SoftmaxMixer(nn.Module):
         q_BHNd, k_BGMd = qk_BXNd.split([self.heads, self.groups], 1)
         v_BGMd = v_BNGd.transpose(1, 2)
         if cache is not None:
-            k_BGMd, v_BGMd = cache.append(layer, k_BGMd, v_BGMd)
+            k_BGMd, v_BGMd = (part[:, :, shared.sight.first :] for part in cache.append(layer, k_BGMd, v_BGMd))
         scale = 1.0 if self.gain_H11 is None else self.gain_H11.to(q_BHNd.dtype)
         y_BHNd = self.attend(q_BHNd * (scale * self.d**-0.5), k_BGMd, v_BGMd, shared)
         return self.out(y_BHNd.transpose(1, 2).reshape(B, N, -1))
