@@ -35,14 +35,7 @@ LONGEST = 2000  # steps of history shown to each forecaster
 BASE = "SeasonalNaive"
 CONFORMAL = "Conformal(AR, horizon={horizon})"
 ENSEMBLE = "Ensemble([AR, AutoTheta, SeasonalNaive])"
-SAMPLED = {
-    "ARTree": 100,
-    "Theta": 100,
-    "AutoTheta": 100,
-    ENSEMBLE: 100,
-    "AutoETS": 40,
-    "ETS": 40,
-}  # series a set, at most
+SAMPLED = dict.fromkeys(("ARTree", "Theta", "AutoTheta", ENSEMBLE, "AutoETS", "ETS"), 25)  # series a set, at most
 MODELS = [
     BASE, "Naive", "Drift", "WindowAverage", "AR", "ARNet", "VAR", "ARIMA", "AutoARIMA", CONFORMAL, *SAMPLED,
 ]  # fmt: skip
@@ -80,19 +73,26 @@ def measure(name: str, set_name: str, most: int | None) -> dict[str, float | str
     )
 
 
-def result_of(name: str, set_name: str, most: int | None) -> dict[str, float | str]:
-    """Read a kept result, or measure and keep it."""
-    if most is not None and SIZES[set_name] <= most:
-        most = None
+def place(name: str, set_name: str, most: int | None) -> Path:
+    """File of a result."""
     label = "".join(c if c.isalnum() else "_" for c in name)
-    path = FOLDER / f"{label}-{most or 'all'}" / f"{set_name}.json"
-    if not path.exists():
-        started = time.perf_counter()
-        result = measure(name, set_name, most)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result))
-        log.info("%s on %s: %s (%.0f s)", name, set_name, result.get("MASE", result), time.perf_counter() - started)
-    return json.loads(path.read_text())
+    return FOLDER / f"{label}-{most or 'all'}" / f"{set_name}.json"
+
+
+def result_of(name: str, set_name: str, most: int | None) -> dict[str, float | str]:
+    """Read a kept result, or measure and keep it, with that of the baseline on the same series as `base`."""
+    if most is not None and (SIZES[set_name] <= most or place(name, set_name, None).exists()):
+        most = None
+    for one in (name, BASE):
+        path = place(one, set_name, most)
+        if not path.exists():
+            started = time.perf_counter()
+            result = measure(one, set_name, most)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(result))
+            log.info("%s on %s: %s (%.0f s)", one, set_name, result.get("MASE", result), time.perf_counter() - started)
+    ours, base = (json.loads(place(one, set_name, most).read_text()) for one in (name, BASE))
+    return ours | {"base": base}
 
 
 def table(models: dict[str, int | None], sets: list[str]) -> str:
@@ -100,9 +100,8 @@ def table(models: dict[str, int | None], sets: list[str]) -> str:
     rows, wide = [], []
     for name, most in models.items():
         kept = {s: result_of(name, s, most) for s in sets}
-        base = {s: result_of(BASE, s, most) for s in sets}
         ran = [s for s in sets if "MASE" in kept[s]]
-        ratio = {m: {s: kept[s][m] / base[s][m] for s in ran} for m in ("MASE", "WQL")}
+        ratio = {m: {s: kept[s][m] / kept[s]["base"][m] for s in ran} for m in ("MASE", "WQL")}
         mean = {m: float(np.exp(np.mean(np.log(list(r.values()))))) if ran else np.nan for m, r in ratio.items()}
         inside = np.mean([kept[s]["coverage_80"] for s in ran]) if ran else np.nan
         fit = sum(kept[s]["fit"] + kept[s]["predict"] for s in ran)
@@ -146,7 +145,6 @@ def main() -> None:
     for name, most in models.items():
         for set_name in args.sets:
             result_of(name, set_name, most)
-            result_of(BASE, set_name, most)
     result_of(*PUBLISHED[:2], None)
     if set(args.models) >= set(MODELS) and set(args.sets) >= set(benchmark):
         page = PAGE.read_text()

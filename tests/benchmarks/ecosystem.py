@@ -3,7 +3,7 @@
     python -m tests.benchmarks.ecosystem --peer chronos=PYTHON --peer neuralforecast=PYTHON --peer darts=PYTHON \\
         --peer sktime=PYTHON
 
-where PYTHON is the interpreter of an environment that has the peer.
+where PYTHON is the interpreter of an environment that has the peer. `--only` measures one part again and keeps the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import pandas as pd
 import tsar
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 7
+FOLDER = ROOT / "docs" / "benchmarks"
+ROUNDS = 5
 DISTRIBUTION = {"chronos": "chronos-forecasting"}
 FORECAST = {  # the same errand for each library: read a csv of 3 monthly series, forecast 12 steps, write a csv
     "darts": """
@@ -252,14 +253,20 @@ column is arithmetic: 10⁸ series at the rate of the plain loop on one core.
 
 
 def main() -> None:
-    """Measure and write the page."""
+    """Measure, keep the tables beside the page, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--only", choices=["cold", "checks", "ray"])
     options = parser.parse_args()
     pythons = {"tsar": sys.executable} | dict(pair.split("=", 1) for pair in options.peer)
+    parts = {"cold": lambda: cold_start(pythons), "checks": checks, "ray": scale_out}
+    for name, measure in parts.items():
+        if options.only in (None, name):
+            (FOLDER / f"ecosystem_{name}.md.part").write_text(measure())
+    kept = {name: (FOLDER / f"ecosystem_{name}.md.part") for name in parts}
+    tables = {name: file.read_text() if file.exists() else "not measured" for name, file in kept.items()}
     about = f"{os.cpu_count()} cores, Python {sys.version.split()[0]}."
-    page = PAGE.format(about=about, cold=cold_start(pythons), checks=checks(), ray=scale_out(), rounds=ROUNDS)
-    (ROOT / "docs" / "benchmarks" / "ecosystem.md").write_text(page)
+    (FOLDER / "ecosystem.md").write_text(PAGE.format(about=about, rounds=ROUNDS, **tables))
 
 
 if __name__ == "__main__":
