@@ -3,7 +3,8 @@
     python -m tests.benchmarks.ecosystem --peer chronos=PYTHON --peer neuralforecast=PYTHON --peer darts=PYTHON \\
         --peer sktime=PYTHON
 
-where PYTHON is the interpreter of an environment that has the peer. `--only` measures one part again and keeps the rest.
+where PYTHON is the interpreter of an environment that has the peer. `--only` measures one table
+again and keeps the others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,6 @@ import pandas as pd
 import tsar
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "benchmarks"
 ROUNDS = 5
 DISTRIBUTION = {"chronos": "chronos-forecasting"}
 FORECAST = {  # the same errand for each library: read a csv of 3 monthly series, forecast 12 steps, write a csv
@@ -253,20 +254,19 @@ column is arithmetic: 10⁸ series at the rate of the plain loop on one core.
 
 
 def main() -> None:
-    """Measure, keep the tables beside the page, and write the page."""
+    """Measure and write the page, or one table of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--only", choices=["cold", "checks", "ray"])
     options = parser.parse_args()
     pythons = {"tsar": sys.executable} | dict(pair.split("=", 1) for pair in options.peer)
     parts = {"cold": lambda: cold_start(pythons), "checks": checks, "ray": scale_out}
-    for name, measure in parts.items():
-        if options.only in (None, name):
-            (FOLDER / f"ecosystem_{name}.md.part").write_text(measure())
-    kept = {name: (FOLDER / f"ecosystem_{name}.md.part") for name in parts}
-    tables = {name: file.read_text() if file.exists() else "not measured" for name, file in kept.items()}
+    measured = {name: part() for name, part in parts.items() if options.only in (None, name)}
+    file = ROOT / "docs" / "benchmarks" / "ecosystem.md"
+    kept = dict(re.findall(r"<!-- (\w+) -->\n(.*?)\n<!-- end -->", file.read_text() if file.exists() else "", re.S))
+    tables = {name: f"<!-- {name} -->\n{(kept | measured).get(name, '')}\n<!-- end -->" for name in parts}
     about = f"{os.cpu_count()} cores, Python {sys.version.split()[0]}."
-    (FOLDER / "ecosystem.md").write_text(PAGE.format(about=about, rounds=ROUNDS, **tables))
+    file.write_text(PAGE.format(about=about, rounds=ROUNDS, **tables))
 
 
 if __name__ == "__main__":
