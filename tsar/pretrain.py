@@ -22,7 +22,7 @@ from tsar.pretraining.corpus import read_corpus
 from tsar.pretraining.held_out import HeldOut, overall, read_held_out, score
 from tsar.train import Progress, TrainConfig, train
 from tsar.zero_shot.checkpoint import load, save
-from tsar.zero_shot.network import Batch, ZeroShot, ZeroShotConfig
+from tsar.zero_shot.network import Batch, ZeroShot, ZeroShotConfig, mirror
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class PretrainConfig:
     network : ZeroShotConfig
         Sizes.
     train : TrainConfig
-        The training loop's options; `batch_size` is that of a chunk.
+        The training loop's options; a step takes `batch_size` windows of one chunk, half of them upside down.
     """
 
     sources: tuple[str, ...] = ()
@@ -117,7 +117,12 @@ def pretrain(
     def batches(index: int) -> Batch:
         epoch, place = divmod(index, config.chunks)
         order = np.random.default_rng([config.seed, 1, epoch]).permutation(config.chunks)
-        return pool.read(folder, int(order[place]))
+        batch = pool.read(folder, int(order[place]))
+        rng = np.random.default_rng([config.seed, 2, index])
+        size = len(batch.rank_BE)
+        some = torch.from_numpy(rng.permutation(size)[: config.train.batch_size])
+        sign = torch.from_numpy(rng.choice([-1.0, 1.0], len(some))).float()
+        return mirror(Batch(*(None if part is None else part[some] for part in batch)), sign)
 
     last = range(config.chunks, config.chunks + config.held_out_chunks)
     check = validation([pool.read(folder, i) for i in last], chosen, directory / "losses.jsonl")

@@ -219,6 +219,6 @@ def quantiles(network: ZeroShot, inputs: Features) -> NDArray[np.float64]:
     parts = []
     for row in rows:
         row = type(row)(*(None if part is None else part.to(device) for part in row))
-        parts.append(network(row))
+        parts.append(network.symmetric(row))
     scaled = torch.cat(parts, 1).double().cpu()
     return (inputs.base_BH[..., None] + inputs.unit_BH[..., None] * scaled).numpy()

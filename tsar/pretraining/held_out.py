@@ -81,10 +81,11 @@ def held_out(name: str, series: list[Real]) -> HeldOut:
     return HeldOut(name, inputs, actual, np.where(scale > 0, scale, np.nan), naive)
 
 
+@torch.no_grad()
 def quantiles(model: ZeroShot, inputs: Features) -> Tensor:
     """Quantiles of all levels in units of the series, [N, H, Q] float64."""
     rows = segments(inputs, model.config, inputs.base_BH.shape[1])
-    scaled = torch.cat([model(row) for row in rows], 1).double()
+    scaled = torch.cat([model.symmetric(row) for row in rows], 1).double()
     return inputs.base_BH[..., None] + inputs.unit_BH[..., None] * scaled
 
 

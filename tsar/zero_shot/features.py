@@ -16,6 +16,7 @@ from tsar.experts.series import take
 CONTEXT = 512  # recent steps that the network itself reads; the experts read more
 TRUST = 3.0  # weight of an expert in the pool: (its back-test error)^-TRUST
 STATIC = 21
+SIGNED = (16, 17)  # static features that change sign with the series; of the features of an expert the last one does
 PER_EXPERT = 4
 
 

@@ -19,7 +19,7 @@ from tsar.experts.bank import NAMES
 from tsar.nn.core import CoreConfig
 from tsar.part import Part
 from tsar.tokens import Coordinates
-from tsar.zero_shot.features import CONTEXT, PER_EXPERT, STATIC, Features
+from tsar.zero_shot.features import CONTEXT, PER_EXPERT, SIGNED, STATIC, Features
 
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99)
 MEDIAN = LEVELS.index(0.5)
@@ -135,6 +135,13 @@ class ZeroShot(nn.Module):
         below = centre_BNP[..., None] - gaps[..., :MEDIAN].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, centre_BNP[..., None], above], -1).flatten(1, 2)[:, :horizon]
 
+    def symmetric(self, batch: Batch) -> Tensor:
+        """Average the quantiles with those of the series turned upside down: nothing favours up over down."""
+        down = mirror(batch, -torch.ones(len(batch.rank_BE), device=batch.rank_BE.device))
+        both = Batch(*(None if a is None else torch.cat([a, b]) for a, b in zip(batch, down, strict=True)))
+        up_BHQ, down_BHQ = self(both).chunk(2)
+        return (up_BHQ - down_BHQ.flip(-1)) / 2
+
     def _past(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Embed the recent past, dropping the tokens that no row has: [B, N, D] and which are valid."""
         patch = self.config.past_patch
@@ -153,6 +160,19 @@ class ZeroShot(nn.Module):
         # Steps weigh as much as their expected error, relative to the row's.
         weight = batch.growth_BH.float().exp() * known
         return (2 * (pinball * weight).sum(1) / weight.sum(1).clamp_min(1e-6)).mean()
+
+
+def mirror(batch: Batch, sign_B: Tensor) -> Batch:
+    """Multiply each row's series by its sign: what the inputs would be (logarithms aside) had it been upside down."""
+    static_BF = batch.static_BF.clone()
+    static_BF[:, SIGNED] *= sign_B[:, None]
+    static_BF[:, STATIC + PER_EXPERT - 1 :: PER_EXPERT] *= sign_B[:, None]
+    return batch._replace(
+        context_BC2=batch.context_BC2 * sign_B[:, None, None],
+        static_BF=static_BF,
+        expert_BEH=batch.expert_BEH * sign_B[:, None, None],
+        target_BH=None if batch.target_BH is None else batch.target_BH * sign_B[:, None],
+    )
 
 
 def segments(features: Features, config: ZeroShotConfig, horizon: int) -> list[Batch]:
