@@ -116,10 +116,8 @@ class ArinarHead(Transport):
         x_BNP = x_BNP.float().masked_fill(~seen_BNP, 0.0)
         loc_BNP, scale_BNP = linear_base(self.base, h_BND)
         y_BNP = ((x_BNP - loc_BNP) / scale_BNP).masked_fill(~seen_BNP, 0.0)
-        raw_BNPO = self.leave(self._features(y_BNP, seen_BNP, self._condition(h_BND))).unflatten(
-            -1, (self.token_width, -1)
-        )
-        log_weight_BNPK, loc_BNPK, width_BNPK = self._split(raw_BNPO)
+        raw_BNO = self.leave(self._features(y_BNP, seen_BNP, self._condition(h_BND)))
+        log_weight_BNPK, loc_BNPK, width_BNPK = self._split(raw_BNO.unflatten(-1, (self.token_width, -1)))
         square_BNPK = ((y_BNP[..., None] - loc_BNPK) / width_BNPK).square()
         component_BNPK = log_weight_BNPK - 0.5 * (square_BNPK + math.log(2 * math.pi)) - width_BNPK.log()
         log_prob_BNP = component_BNPK.logsumexp(-1) - scale_BNP.log()
@@ -136,9 +134,8 @@ class ArinarHead(Transport):
         seen_BP = torch.ones_like(y_BP, dtype=torch.bool)
         condition_BW, size = self._condition(h_BD), 3 * self.config.components
         for place in range(self.token_width):
-            raw_BO = self.leave.rows(
-                self._features(y_BP, seen_BP, condition_BW), slice(place * size, (place + 1) * size)
-            )
+            u_BW = self._features(y_BP, seen_BP, condition_BW)
+            raw_BO = self.leave.rows(u_BW, slice(place * size, (place + 1) * size))
             log_weight_BK, loc_BK, width_BK = self._split(raw_BO)
             chosen_B1 = (log_weight_BK.exp().cumsum(-1)[:, :-1] < u_BP1[:, place]).sum(-1, keepdim=True)
             y_B1 = loc_BK.gather(-1, chosen_B1) + width_BK.gather(-1, chosen_B1) * z_BRP[:, 1, place, None]

@@ -45,7 +45,7 @@ class Diffusion(Part):
         Whether the diffusion models the residual of a linear base; see `tsar.nn.denoiser`.
     """
 
-    steps: int = 16
+    steps: int = 8
     eta: float = 0.0
     prediction: str = "v"
     hidden: int = 128
