@@ -115,5 +115,7 @@ def test_impossible_input_is_refused_before_any_work(cluster: None, tmp_path: Pa
 
     with pytest.raises(ValueError, match="expected an id column"):
         forecast(ray.data.from_pandas(pd.DataFrame({"y": [1.0]})), tsar.Naive(), 3)
+    with pytest.raises(ValueError, match="lies in"):
+        forecast(str(tmp_path), tsar.Naive(), 3, out=str(tmp_path / "answers"))
     with pytest.raises(ValueError, match="found none"):
         forecast(str(tmp_path), tsar.Naive(), 3)

@@ -75,7 +75,7 @@ def forecast(
     Raises
     ------
     ValueError
-        For a data set without an id column, or no files. What a worker raises for a series comes as Ray's error with
+        For a data set without an id column, no files, or an `out` inside the data's folder. What a worker raises for a series comes as Ray's error with
         the item's name; `on_error="fallback"` in the model keeps one bad series from stopping the run.
     """
     named(model)  # an unknown name is an error here, not on the workers
@@ -87,7 +87,7 @@ def forecast(
     if isinstance(data, Dataset):
         left = _shuffled(data, parts, done)
     else:
-        files = [{"path": path, _PART: name} for path, name in _files(data) if name not in done]
+        files = [{"path": path, _PART: name} for path, name in _files(data, out) if name not in done]
         left = ray.data.from_items(files, override_num_blocks=max(len(files), 1)) if files else None
     if left is not None:
         answer = left.map_batches(
@@ -149,10 +149,12 @@ def _read(path: str) -> pa.Table:
     return pyarrow.parquet.read_table(inside, filesystem=files)
 
 
-def _files(data: str | Sequence[str]) -> list[tuple[str, str]]:
+def _files(data: str | Sequence[str], out: str | None) -> list[tuple[str, str]]:
     """Files and the names of their parts."""
     paths = []
     for given in [data] if isinstance(data, str) else data:
+        if out is not None and f"{_uri(out)}/".startswith(f"{_uri(given).rstrip('/')}/"):
+            raise ValueError(f"out={out!r} lies in {given!r}: expected a folder beside the data, not one that is read")
         files, path = pyarrow.fs.FileSystem.from_uri(_uri(given))
         about = files.get_file_info(path)
         if about.type == pyarrow.fs.FileType.Directory:
