@@ -203,6 +203,22 @@ def test_gap_at_the_end_is_bridged_as_by_the_kalman_filter_of_statsmodels() -> N
     np.testing.assert_allclose(2.0 * variance_H, peer.var_pred_mean, rtol=1e-9)
 
 
+def test_blocks_of_rows_in_another_order_than_their_names() -> None:
+    """Items that stand as whole blocks are moved as blocks: "10" sorts before "9", and covariates move along."""
+    y_NL = walks(12, 40)
+    times = pd.date_range("2020-01-01", periods=42, freq="D")
+    parts = [pd.DataFrame({"unique_id": str(i), "ds": times[:40], "y": y, "x": y * i}) for i, y in enumerate(y_NL)]
+    data = pd.concat(parts, ignore_index=True)
+    ahead = pd.concat([pd.DataFrame({"unique_id": str(i), "ds": times[40:], "x": 1.0}) for i in range(12)])
+    forecast = tsar.AR(lags=2).fit(data).predict(2)
+    assert list(forecast.ids) == sorted(map(str, range(12)))
+    order = [int(item) for item in forecast.ids]
+    np.testing.assert_allclose(forecast.mean, tsar.AR(lags=2).fit(y_NL).predict(2).mean[order])
+    driven = tsar.AR(lags=2, known=["x"])
+    mixed = driven.fit(data.sample(frac=1, random_state=0)).predict(2, future=ahead).mean
+    np.testing.assert_allclose(driven.fit(data).predict(2, future=ahead).mean, mixed)
+
+
 def test_new_history_uses_what_was_learned() -> None:
     y_NL = walks()
     fitted = tsar.AR(lags=2, trend="ct").fit(y_NL[:, :100])
