@@ -221,7 +221,7 @@ def main() -> None:
         sections[section.__name__] = section()
         sys.stdout.write(sections[section.__name__] + "\n")
         sys.stdout.flush()
-    machine = f"a {platform.machine()} processor"
+    machine = f"one {platform.machine()} processor"
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(TEXT.format(machine=machine, torch=torch.__version__.split("+")[0], **sections))
 
