@@ -104,8 +104,10 @@ def test_a_run_that_failed_goes_on_where_it_stopped(cluster: None, frame: pd.Dat
     assert len(before) == 2
     rows.to_parquet(tmp_path / "in" / "2.parquet")
     assert same(forecast(workers=1, **run), frame, tsar.AR(lags=2))
-    after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir()}
+    after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir() if file.name[0] != "."}
     assert len(after) == 3 and before.items() <= after.items()
+    with pytest.raises(ValueError, match="answers of another run: expected horizon=4, found 3"):
+        forecast(workers=1, **{**run, "horizon": 4})
 
 
 def test_impossible_input_is_refused_before_any_work(cluster: None, tmp_path: Path) -> None:

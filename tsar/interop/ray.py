@@ -6,6 +6,7 @@ again: a file of whole series, or the series of a Ray data set whose ids share a
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -22,6 +23,7 @@ from ray.data import ActorPoolStrategy, Dataset
 
 from tsar.forecast import DECILES
 from tsar.forecasters.base import Forecaster, check_horizon
+from tsar.forecasters.store import encode
 from tsar.interop.choice import continued, named
 
 _IDS = ("item_id", "unique_id")
@@ -75,8 +77,9 @@ def forecast(
     Raises
     ------
     ValueError
-        For a data set without an id column, no files, or an `out` inside the data's folder. What a worker raises for a series comes as Ray's error with
-        the item's name; `on_error="fallback"` in the model keeps one bad series from stopping the run.
+        For a data set without an id column, no files, an `out` inside the data's folder, or one that another run
+        (model, horizon, …) began. What a worker raises for a series comes as Ray's error with the item's name;
+        `on_error="fallback"` in the model keeps one bad series from stopping the run.
     """
     named(model)  # an unknown name is an error here, not on the workers
     options = {
@@ -84,6 +87,10 @@ def forecast(
         "random_state": random_state,
     }  # fmt: skip
     done = _done(out)
+    if out is not None:
+        described = model if isinstance(model, str) else encode(model)
+        shuffled = parts if isinstance(data, Dataset) else None
+        _same_run(out, {"model": described, "horizon": horizon, "parts": shuffled, **options})
     if isinstance(data, Dataset):
         left = _shuffled(data, parts, done)
     else:
@@ -103,7 +110,7 @@ def forecast(
             return answer
         answer.materialize()
     assert out is not None, "parts are finished only where there is a folder"
-    return ray.data.read_parquet(out)
+    return ray.data.read_parquet([f"{out.rstrip('/')}/{name}.parquet" for name in sorted(_done(out))])
 
 
 class _Worker:
@@ -177,6 +184,23 @@ def _done(out: str | None) -> set[str]:
     files, path = pyarrow.fs.FileSystem.from_uri(_uri(out))
     found = files.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True))
     return {PurePosixPath(f.path).stem for f in found if f.path.endswith(".parquet")}
+
+
+def _same_run(out: str, about: dict[str, Any]) -> None:
+    """Keep what a run is made from beside its answers; ValueError where another run began in that folder."""
+    files, path = pyarrow.fs.FileSystem.from_uri(_uri(out))
+    files.create_dir(path, recursive=True)
+    file, about = f"{path}/.run.json", json.loads(json.dumps(about))
+    if files.get_file_info(file).type == pyarrow.fs.FileType.NotFound:
+        with files.open_output_stream(file) as stream:
+            stream.write(json.dumps(about).encode())
+        return
+    with files.open_input_stream(file) as stream:
+        found = json.loads(stream.read())
+    if odd := [name for name in about if found.get(name) != about[name]]:
+        raise ValueError(
+            f"{out} holds answers of another run: expected {odd[0]}={about[odd[0]]!r}, found {found.get(odd[0])!r}"
+        )
 
 
 def _write(answer: pa.Table, out: str, name: str) -> None:
