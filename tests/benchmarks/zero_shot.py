@@ -28,7 +28,7 @@ from scipy.special import ndtri
 
 import tsar
 from tsar import metrics
-from tsar.experts.bank import NAMES, experts
+from tsar.experts.bank import LONGEST, NAMES, experts
 from tsar.experts.season import LONGER
 from tsar.zero_shot.features import features
 
@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 DECILES = slice(1, 10)
 KEPT = Path("runs/zero_shot")
-SERIES, ORIGINS = 100, 3  # series of a set, and origins of series of at least 20 horizons
+SERIES, ORIGINS = 100, 2  # series of a set, and origins of series of at least 20 horizons
 SLOW = {"AutoTheta": 30, "AutoETS": 20, "AutoARIMA": 6}  # series of a set for models that take up to seconds each
 CLASSICAL_HISTORY = 700  # steps that the classical models are given
 
@@ -88,27 +88,35 @@ def from_small(case: Case) -> dict[str, Array]:
     model = tsar.from_pretrained("tsar-small")
     horizon = case.actual_NH.shape[1]
     told = model.predict(horizon, case.past, levels=LEVELS, season_length=case.season)
-    found = model.predict(horizon, case.past, levels=LEVELS)
-    return {"tsar-small": told.quantiles_NHQ, "tsar-small, season detected": found.quantiles_NHQ}
+    out = {"tsar-small": told.quantiles_NHQ}
+    if case.origin == 0:
+        out["tsar-small, season detected"] = model.predict(horizon, case.past, levels=LEVELS).quantiles_NHQ
+    return out
 
 
 def from_experts(case: Case) -> dict[str, Array]:
     """Forecast without learning: every expert, their median, their back-test-weighted pool; back-tested widths."""
     horizon = case.actual_NH.shape[1]
     out: dict[str, list[Array]] = {}
-    for y in case.past:
-        period = (torch.tensor([case.season]), torch.tensor([LONGER.get(case.season, 1)]))
-        bank = experts(torch.from_numpy(y)[None], horizon, period)
-        scale = float(bank.scale_B)
+    for first in range(0, len(case.past), 32):
+        some = [y[-LONGEST:] for y in case.past[first : first + 32]]
+        y_BL = np.full((len(some), max(map(len, some))), np.nan)
+        for row, y in enumerate(some):
+            y_BL[row, y_BL.shape[1] - len(y) :] = y
+        period = torch.full((len(some),), case.season), torch.full((len(some),), LONGER.get(case.season, 1))
+        bank = experts(torch.from_numpy(y_BL), horizon, period)
+        scale = bank.scale_B.numpy()[:, None, None]
         inputs = features(bank)
-        unit = inputs.unit_BH[0].numpy()
-        forecast, error = bank.forecast_BEH[0].numpy() * scale, bank.error_BEKH[0].abs().nanmean((1, 2)).numpy() * scale
-        for name, point, size in zip(NAMES, forecast, error, strict=True):
-            flat = np.full(horizon, size if np.isfinite(size) else unit.mean())
-            out.setdefault(f"expert: {name}", []).append(normal(point[None], flat[None]))
-        median = np.median(forecast, 0)
-        out.setdefault("median of the experts", []).append(normal(median[None], unit[None]))
-        out.setdefault("pool of the experts", []).append(normal(inputs.base_BH.numpy(), unit[None]))
+        unit = inputs.unit_BH.numpy()
+        forecast = bank.forecast_BEH.numpy() * scale
+        size = bank.error_BEKH.abs().nanmean((2, 3)).numpy()[..., None] * scale
+        size = np.where(np.isfinite(size), size, unit.mean(1)[:, None, None])
+        for e, name in enumerate(NAMES):
+            out.setdefault(f"expert: {name}", []).append(
+                normal(forecast[:, e], np.broadcast_to(size[:, e], unit.shape))
+            )
+        out.setdefault("median of the experts", []).append(normal(np.median(forecast, 1), unit))
+        out.setdefault("pool of the experts", []).append(normal(inputs.base_BH.numpy(), unit))
     return {name: np.concatenate(parts) for name, parts in out.items()}
 
 
@@ -184,7 +192,12 @@ def run(names: list[str], sets: list[str] | None) -> None:
                 for name, q_NHQ in MODELS[group](case).items():
                     parts.setdefault(name, []).append(scores(case, q_NHQ))
         for name, frames in parts.items():
-            pd.concat(frames).to_csv(KEPT / f"{name.replace(': ', '_').replace(', ', '_')}.csv", index=False)
+            file = KEPT / f"{name.replace(': ', '_').replace(', ', '_')}.csv"
+            fresh = pd.concat(frames)
+            if file.exists() and sets:  # keep the other sets' scores
+                kept = pd.read_csv(file)
+                fresh = pd.concat([kept[~kept["set"].isin(sets)], fresh])
+            fresh.to_csv(file, index=False)
         print(f"{group}: {time.perf_counter() - started:.0f} s")
 
 
