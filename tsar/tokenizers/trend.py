@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tsar.part import Part
+from tsar.scale import high
 from tsar.tokenizer import Inputs, State, Tokenizer
 from tsar.tokenizers.patch import NORMS, PatchTokenizer
 from tsar.tokens import Tokens, Window
@@ -62,7 +63,7 @@ class TrendTokenizer(Tokenizer):
         whole, after = self.whole.encode(window, state)
         trend_BNP = moving_average(whole.x_BNP, whole.seen_BNP, self.window) * whole.seen_BNP
         rest_BNP = whole.x_BNP - trend_BNP
-        twice = whole.each(lambda part: part.repeat_interleave(2, dim=1))
+        twice = whole.each(_twice)
         return twice._replace(x_BNP=torch.stack([trend_BNP, rest_BNP], 2).flatten(1, 2)), after
 
     def frontier(self, variates: int) -> int:
@@ -80,8 +81,19 @@ class TrendTokenizer(Tokenizer):
 
 def moving_average(x_BNP: Tensor, seen_BNP: Tensor, window: int) -> Tensor:
     """Centred average of what was seen in `window` steps; the ends are continued by the first and the last value."""
-    B, N, P = x_BNP.shape
-    both = torch.stack([x_BNP * seen_BNP, seen_BNP.to(x_BNP.dtype)]).reshape(2 * B * N, 1, P)
-    padded = F.pad(both, (window // 2, window // 2), mode="replicate")
-    total, count = F.avg_pool1d(padded, window, stride=1).reshape(2, B, N, P)
-    return total / count.clamp(min=1e-9)
+    if bool(seen_BNP.all()):
+        return _average(x_BNP, window)
+    count_BNP = _average(seen_BNP.to(x_BNP.dtype), window)
+    return _average(x_BNP * seen_BNP, window) / count_BNP.clamp(min=1e-9)
+
+
+def _average(x_BNP: Tensor, window: int) -> Tensor:
+    # differences of a running sum: a pooling kernel would add each value `window` times
+    padded = F.pad(x_BNP, (window // 2 + 1, window // 2), mode="replicate")
+    sums = padded.cumsum(-1, dtype=high(x_BNP.device))
+    return ((sums[..., window:] - sums[..., :-window]) / window).to(x_BNP.dtype)
+
+
+def _twice(part: Tensor) -> Tensor:
+    """Repeat every token: [B, N, ...] to [B, 2 N, ...]."""
+    return part[:, :, None].expand(-1, -1, 2, *part.shape[2:]).flatten(1, 2)
