@@ -195,8 +195,8 @@ def page(results: dict[str, dict[str, object]]) -> str:
             "## AR(12) on 10,000 series × 200 points, fit and seven steps with deciles",
             "",
             f"`{command} ar`. statsmodels: a loop over `AutoReg(y, 12).fit().predict(200, 206)` on 200 of the series, "
-            "scaled up to 10,000. A long frame has two million rows; its time includes reading it. Other jobs kept both "
-            "cores busy, which stretches every wall time alike; processor time is less touched by them.",
+            "scaled up to 10,000. A long frame has two million rows; its time includes reading it. Other jobs kept "
+            "both cores busy, which stretches every wall time alike; processor time is less touched by them.",
             "",
             "| input | measured | tsar (s) | statsmodels (s) | ratio | goal |",
             "|---|---|---|---|---|---|",

@@ -165,12 +165,12 @@ def _fit_batch(batch: Batch, model: Model, season: int, highest: int) -> tuple[C
         phi[rows[:, None], lags - 1] = fit.coef_BC[:, n_det + n_x :]
         sigma[rows] = fit.norm_B / np.sqrt(np.maximum(freedom_B, 1))
         if not model.explosive and len(lags):
-            _draw_back(batch, terms, rows, (delta, beta, phi, sigma), freedom_B)
+            draw_back(batch, terms, rows, (delta, beta, phi, sigma), freedom_B)
     order = order_B if model.lags is None else np.full(count, top)
     return Coefficients(delta, beta, phi, sigma, order), reasons
 
 
-def _draw_back(
+def draw_back(
     batch: Batch, terms: Terms, rows: np.ndarray, found: tuple[np.ndarray, ...], freedom_B: np.ndarray
 ) -> None:
     """Take the roots of these rows onto the unit circle, in place; level and spread follow from the new errors."""

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tsar.forecasters.ar import AR
+from tsar.forecasters.ar import AR, _last
+from tsar.forecasters.ar_fit import draw_back
+from tsar.forecasters.ar_solve import Batch, Terms
 from tsar.panel import Panel
 
 
@@ -18,13 +20,14 @@ class ARNet(AR):
 
     A gradient costs two passes over each lag, so high orders and long sparse lists stay cheap, and the penalty drives
     lags that do not help to zero. The steps are conjugate (Hestenes and Stiefel 1952) rather than stochastic: without
-    penalty the result is least squares, and there is no learning rate to choose.
+    penalty the result is least squares (and a root above one is drawn back to one), and there is no learning rate to choose.
 
     Parameters
     ----------
     lags : int (1 … lags) or list of ints, default 12
     sparsity : weight of the penalty R of the paper's equation 5, in units of the series' variance; default 0, none
     max_steps : int, gradient steps at most, default 200 (for each of 10 rounds where there is a penalty)
+    explosive : leave roots above one, default False: they are drawn back to one as in `AR`
     tolerance : relative size of the gradient at which a series is done, default 1e-9
     season_length, freq, bounds, on_error : as in `SeasonalNaive`
 
@@ -41,6 +44,7 @@ class ARNet(AR):
         lags: int | Sequence[int] = 12,
         *,
         sparsity: float = 0.0,
+        explosive: bool = False,
         max_steps: int = 200,
         tolerance: float = 1e-9,
         season_length: int | None = None,
@@ -50,6 +54,7 @@ class ARNet(AR):
     ) -> None:
         self.lags = lags
         self.sparsity = sparsity
+        self.explosive = explosive
         self.max_steps = max_steps
         self.tolerance = tolerance
         self.season_length = season_length
@@ -80,14 +85,21 @@ class ARNet(AR):
         by_length = np.argsort(panel.lengths, kind="stable")
         for a in range(0, n, step):
             rows = by_length[a : a + step]
-            network = _Layer(panel.take(rows).padded(), lags)
+            part = panel.take(rows)
+            y_BL = _last(part.padded(), max(int(part.lengths.max()), top + 1))
+            network = _Layer(y_BL, lags)
             theta, steps = network.descend(self.max_steps, self.tolerance)
             for _ in range(10 if self.sparsity else 0):
                 theta, more = network.descend(self.max_steps, self.tolerance, theta, self.sparsity * _bend(theta))
                 steps += more
             theta[:, 1:] *= (np.abs(theta[:, 1:]) > 1e-3) | (self.sparsity == 0)
-            self.phi_[rows[:, None], lags - 1] = theta[:, 1:]
-            self.delta_[rows, 0], self.sigma_[rows] = network.in_raw_units(theta)
+            phi, (delta, sigma) = np.zeros((len(rows), top)), network.in_raw_units(theta)
+            phi[:, lags - 1] = theta[:, 1:]
+            found = (delta[:, None], np.zeros((len(rows), 0)), phi, sigma)
+            if not self.explosive and top:
+                batch = Batch(y_BL, None, part.lengths)
+                draw_back(batch, Terms(lags), np.arange(len(rows)), found, network.rows_B - len(lags) - 1)
+            self.delta_[rows], _, self.phi_[rows], self.sigma_[rows] = found
             rows_N[rows], self.steps_ = network.rows_B, max(self.steps_, steps)
         need = len(lags) + 2
         return {
@@ -112,7 +124,6 @@ class _Layer:
 
     def __init__(self, y_BL: np.ndarray, lags: np.ndarray) -> None:
         top = int(lags[-1]) if len(lags) else 0
-        y_BL = np.pad(y_BL, ((0, 0), (max(top + 1 - y_BL.shape[1], 0), 0)), constant_values=np.nan)
         seen_BL = ~np.isnan(y_BL)
         self.mean_B = np.nansum(y_BL, 1) / np.maximum(seen_BL.sum(1), 1)
         x_BL = np.where(seen_BL, y_BL - self.mean_B[:, None], 0.0)
