@@ -44,8 +44,8 @@ TRAIN = TrainConfig(
 )
 MODEL: dict[str, Any] = dict(system="timer", context=256, width=64, depth=2, train=TRAIN, random_state=0)
 STEPS: dict[str, list[dict[str, Any]]] = {
-    "flow": [dict(solver=solver, steps=steps) for solver in ("euler", "heun") for steps in (1, 2, 4, 8, 16)],
-    "diffusion": [dict(eta=eta, steps=steps) for eta in (0.0, 1.0) for steps in (2, 4, 8, 16, 32)],
+    "flow": [dict(solver=solver, steps=steps) for solver in ("euler", "heun", "midpoint") for steps in (1, 2, 4, 8)],
+    "diffusion": [dict(eta=eta, steps=steps) for eta in (0.0, 1.0) for steps in (2, 4, 8, 16)],
     "shortcut": [dict(steps=steps) for steps in (1, 2, 4, 8)],
 }
 

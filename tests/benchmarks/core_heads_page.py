@@ -42,7 +42,7 @@ def spoken(key: str) -> str:
     """A row of the steps' table in words: 'flow {"solver": "heun", "steps": 8}' gives 'flow, heun, 8 steps'."""
     head, options = key.split(" ", 1)
     given = json.loads(options)
-    kind = {None: "", 0.0: ", DDIM", 1.0: ", ancestral"}[given.get("eta")]
+    kind = {None: "", 0.0: ", midpoint", 1.0: ", ancestral"}[given.get("eta")]
     return f"{head}{', ' + given['solver'] if 'solver' in given else ''}{kind}, {given['steps']} steps"
 
 
