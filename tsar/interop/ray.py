@@ -23,7 +23,6 @@ from ray.data import ActorPoolStrategy, Dataset
 
 from tsar.forecast import DECILES
 from tsar.forecasters.base import Forecaster, check_horizon
-from tsar.forecasters.store import encode
 from tsar.interop.choice import continued, named
 
 _IDS = ("item_id", "unique_id")
@@ -88,7 +87,7 @@ def forecast(
     }  # fmt: skip
     done = _done(out)
     if out is not None:
-        described = model if isinstance(model, str) else encode(model)
+        described = model if isinstance(model, str) else f"{type(model).__name__} {model.get_params(deep=False)}"
         shuffled = parts if isinstance(data, Dataset) else None
         _same_run(out, {"model": described, "horizon": horizon, "parts": shuffled, **options})
     if isinstance(data, Dataset):
