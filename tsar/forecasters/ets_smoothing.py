@@ -85,7 +85,7 @@ class Smoothing(ArrayState, InSample, Forecaster):
             state_BZ[b, 2:] = np.roll(state_BZ[b, 2:], -int(moved_B[b]) % season)
             head_L = panel.series(b)[begin_B[b] :][: max(season, 4)]
             profile_L = np.resize(state_BZ[b, 2:], len(head_L))
-            clean_L = {"N": head_L, "A": head_L - profile_L, "M": head_L / profile_L}[form.season]
+            clean_L = head_L if form.season == "N" else head_L - profile_L if form.season == "A" else head_L / profile_L
             state_BZ[b, 0] = np.nanmean(clean_L)
         return state_BZ
 
