@@ -19,8 +19,8 @@ class ARNet(AR):
     """Autoregression y_t = c + sum_i phi_i y_{t-i} + e_t fitted by gradients (Triebe, Laptev and Rajagopal 2019).
 
     A gradient costs two passes over each lag, so high orders and long sparse lists stay cheap, and the penalty drives
-    lags that do not help to zero. The steps are conjugate (Hestenes and Stiefel 1952) rather than stochastic: without
-    penalty the result is least squares (and a root above one is drawn back to one), and there is no learning rate to choose.
+    lags that do not help to zero. The steps are conjugate (Hestenes and Stiefel 1952) rather than stochastic: there is
+    no learning rate to choose, and without penalty and roots above one the result is least squares.
 
     Parameters
     ----------
