@@ -93,6 +93,11 @@ def whole(y_BL: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     zero_B1 = y_BL.new_zeros(len(y_BL), 1)
     if kind == "none":
         return zero_B1, zero_B1 + 1
+    if kind == "window":
+        mean_B1 = y_BL.mean(1, keepdim=True)
+        var_B1 = (y_BL - mean_B1).square_().mean(1, keepdim=True)
+        if bool(((var_B1 > 1e-24 * mean_B1.square()) & (var_B1 < torch.inf)).all()):
+            return mean_B1, var_B1.sqrt()  # nothing is missing, (nearly) constant, huge or tiny
     seen_BL = ~y_BL.isnan()
     count_B1 = seen_BL.sum(1, keepdim=True)
     some_B1, n_B1 = count_B1 > 0, count_B1.clamp(min=1)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tsar.part import Part
 from tsar.scale import Running, running, standardise, whole
 from tsar.tokenizer import Covariates, Inputs, State, Tokenizer
-from tsar.tokens import Tokens, Window
+from tsar.tokens import Tokens, Window, left
 
 NORMS = ("causal", "window", "last", "mean_abs", "none")
 
@@ -89,7 +88,7 @@ class PatchTokenizer(Tokenizer):
             )
         y_BL = window.y_BVL.reshape(items * V, L)
         if state is None:
-            y_BL = F.pad(y_BL, (N * self.step - L + self.overlap, 0), value=torch.nan)
+            y_BL = left(y_BL, N * self.step - L + self.overlap)
         y_BNP = y_BL.unfold(-1, self.token_width, self.step)
         seen_BNP = ~y_BNP.isnan()
         if self.norm == "causal":
