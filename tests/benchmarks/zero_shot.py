@@ -37,7 +37,7 @@ LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 DECILES = slice(1, 10)
 KEPT = Path("runs/zero_shot")
 SERIES, ORIGINS = 100, 2  # series of a set, and origins of series of at least 20 horizons
-SLOW = {"AutoTheta": 30, "AutoETS": 20, "AutoARIMA": 6}  # series of a set for models that take up to seconds each
+SLOW = {"AutoTheta": 12, "AutoETS": 12, "AutoARIMA": 6}  # series of a set for models that take up to seconds each
 CLASSICAL_HISTORY = 700  # steps that the classical models are given
 
 

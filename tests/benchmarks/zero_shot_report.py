@@ -91,7 +91,8 @@ def write(folder: Path, page: Path) -> None:
     point = models.pop(POINT)
     for origins, title in ((False, "last"), (True, "all")):
         tables = {name: joined(model, point, origins) for name, model in models.items()}
-        tables = {name: rows for name, rows in tables.items() if rows["set"].nunique() == point["set"].nunique()}
+        whole = tables[SMALL][["set", "origin"]].drop_duplicates()
+        tables = {n: rows for n, rows in tables.items() if len(rows[["set", "origin"]].drop_duplicates()) == len(whole)}
         order = sorted(tables, key=lambda name: overall(tables[name])[1])
         main = ["| model | MASE | WQL | in 80% | in 95% | series |", "|---|---|---|---|---|---|"]
         main += [row(name, tables[name]) for name in order]
