@@ -28,7 +28,7 @@ def test_contract(name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_recovers_a_gaussian(name):
-    check_gaussian(CONFIGS[name], steps=450 if name in ("flow", "diffusion") else 300)
+    check_gaussian(CONFIGS[name], steps=300)
 
 
 @pytest.mark.parametrize("name", [name for name, head in BUILT.items() if head.multimodal])
