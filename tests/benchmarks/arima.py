@@ -109,7 +109,7 @@ def page(r: dict[str, Any]) -> str:
         out.append(
             f"\n## Accuracy\n{command('accuracy')}Geometric mean over series of our score over statsforecast's (below 1: ours is "
             "better), with its standard error; the last window of each series; coverage ours / theirs; how often d and D are the "
-            "same; speed in this run. Weekly series are their last 260 values, hourly their last 360.\n\n"
+            "same; ratio of processor seconds. Weekly series are their last 260 values, hourly their last 360.\n\n"
             + table(["set", "series", "MASE", "WQL", "80% interval", "95% interval", "same d, D", "speed"], rows)
         )
     if "cost" in r:
@@ -129,13 +129,18 @@ def page(r: dict[str, Any]) -> str:
     return "".join(out)
 
 
+def _kept() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
 def main(names: list[str]) -> None:
     """Run the sections and write the page; sections not run keep their last results."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = _kept()
     with threadpool_limits(1):
         for name in names or list(SECTIONS):
             if name in SECTIONS:
-                results[name] = SECTIONS[name]()
+                found = SECTIONS[name]()
+                results = _kept() | {name: found}  # another run may have written meanwhile
                 results["where"] = f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}"
                 RESULTS.write_text(json.dumps(results, indent=1))
     PAGE.write_text(page(results))

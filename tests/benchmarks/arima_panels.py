@@ -45,45 +45,40 @@ def seconds(job: Callable[[], object]) -> float:
 
 def speed() -> list[dict[str, Any]]:
     """Processor seconds for panels of 1, 10, 100, 1,000 series; the peer on a stated sample."""
-    out = []
     monthly = [y[:-18] for y in series_of("m4_monthly")]
     kinds = {
         "m4_monthly, 306 months": ((monthly * 13)[:1000], 12, 16),
         "simulated airline, 144 months": (seasonal_walks(1000, 144), 12, 8),
         "m4_yearly": ([y[:-6] for y in sample_of("m4_yearly", 6, 1, 1000, None)], 1, 40),
     }
-    for kind, (series, season, sample) in kinds.items():
-        model = AutoARIMA(season_length=season)
-        model.fit(series[:2]).predict(12)
-        theirs(series[0], season, 12)
-        picked = np.linspace(0, min(len(series), 80) - 1, sample).astype(int)
-        peer, ours = [], {1: [], 10: [], 100: [], 1000: []}
-        singles = []
-        for i in picked:  # taking turns
-            peer.append(seconds(lambda i=i: theirs(series[i], season, 12)))
-            singles.append(seconds(lambda i=i: model.fit([series[i]]).predict(12)))
-        for count, rounds in ((10, 5), (100, 3), (1000, 1)):
-            for turn in range(rounds):
-                part = series[turn * count : turn * count + count] if count < 1000 else series
-                ours[count].append(seconds(lambda part=part: model.fit(part).predict(12)))
-                peer.append(seconds(lambda turn=turn: theirs(series[int(picked[turn])], season, 12)))
-        each = float(np.mean(peer))
-        ours[1] = singles
-        for count, runs in ours.items():
-            mine = float(np.mean(runs) if count == 1 else np.median(runs))
-            out.append(
-                {
-                    "kind": kind,
-                    "series": count,
-                    "ours": mine,
-                    "theirs": each * count,
-                    "ratio": each * count / mine,
-                    "sample": len(peer),
-                }
-            )
-        slower = float(np.mean(np.array(singles) > np.array(peer[: len(singles)])))
-        out[-4]["slower_share"] = slower
-    return out
+    return [row for kind, (series, season, sample) in kinds.items() for row in speed_of(kind, series, season, sample)]
+
+
+def speed_of(kind: str, series: list[np.ndarray], season: int, sample: int) -> list[dict[str, Any]]:
+    """One kind of series; runs of ours and single series of the peer take turns."""
+
+    def ours(part: list[np.ndarray]) -> float:
+        return seconds(lambda: AutoARIMA(season_length=season).fit(part).predict(12))
+
+    def peer(one: np.ndarray) -> float:
+        return seconds(lambda: theirs(one, season, 12))
+
+    ours(series[:2]), peer(series[0])  # neither counts its imports
+    picked = [series[i] for i in np.linspace(0, min(len(series), 80) - 1, sample).astype(int)]
+    turns = [(peer(one), ours([one])) for one in picked]
+    slow, single = [a for a, _ in turns], [b for _, b in turns]
+    out = [
+        {"series": 1, "ours": float(np.mean(single)), "slower_share": float(np.mean(np.array(single) > np.array(slow)))}
+    ]
+    for count, rounds in ((10, 5), (100, 3), (1000, 1)):
+        runs = []
+        for turn in range(rounds):
+            runs.append(ours(series[turn * count : turn * count + count]))
+            slow.append(peer(picked[turn]))
+        out.append({"series": count, "ours": float(np.median(runs))})
+    each = float(np.mean(slow))
+    shared = {"kind": kind, "sample": len(slow)}
+    return [row | shared | {"theirs": each * row["series"], "ratio": each * row["series"] / row["ours"]} for row in out]
 
 
 def threads() -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def _ahead(
         ar_mR = -multiply(-coefs.phi_pR, -coefs.Phi_PR, season)
         ma_qR = multiply(coefs.theta_qR, coefs.Theta_QR, season)
         v_TCR = np.concatenate((batch.known.w_TCR[:, :gaps], batch.v_TR[:, None]), axis=1)
-        e_TCR = batch.result.e_NCR[len(batch.result.rho_NR) - len(v_TCR) :].copy()
+        e_TCR = batch.result.e_NCR[len(batch.result.e_NCR) - len(v_TCR) :, :-1].copy()
         e_TCR[:, -1] = batch.result.shocks()
         v_HCR = _arma(_tail(v_TCR, length_R, len(ar_mR)), _tail(e_TCR, length_R, len(ma_qR)), ar_mR, ma_qR, horizon)
         for place, r in enumerate(batch.index):

@@ -23,6 +23,8 @@ import numpy as np
 from tsar.forecasters.arima.polynomials import Coefs, log_det_ar, multiply
 from tsar.forecasters.arima.recursions import moving, moving_inverse
 
+_NOTHING = 1e-40
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -50,23 +52,30 @@ class Exact:
     loglik_R: np.ndarray
     sigma2_R: np.ndarray
     root_RAA: np.ndarray
-    e_NCR: np.ndarray  # innovations at u = 0, extended sample, one channel per column
-    rho_NR: np.ndarray  # their response to u_0
+    x_NCR: np.ndarray  # theta(B)^-1 of every column at u = 0, extended sample; last the response to u_0
+    e_NCR: np.ndarray  # phi(B) of these: innovations, and last rho
 
     def solution(self) -> np.ndarray:
         """Minus the estimated u, then missing values and regression coefficients: [A - 1, R]."""
         upper_RAA = self.root_RAA[:, :-1, :-1].swapaxes(1, 2)
         return np.linalg.solve(upper_RAA, self.root_RAA[:, -1, :-1, None])[:, :, 0].T
 
+    def combine(self, columns_NCR: np.ndarray, unknown_AR: np.ndarray) -> np.ndarray:
+        """The series' column of `x_NCR` or `e_NCR` at the unknowns `solution` gave: [N, R]."""
+        columns = columns_NCR.shape[1] - 2
+        before = len(unknown_AR) - columns
+        out_NR = columns_NCR[:, -2].copy()
+        for c in range(columns):
+            out_NR -= unknown_AR[before + c] * columns_NCR[:, c]
+        for j in range(before):
+            out_NR[j:] -= unknown_AR[j] * columns_NCR[: len(out_NR) - j, -1]
+        return out_NR
+
     def shocks(self) -> np.ndarray:
         """E[e_t | whole sample], [T, R]; meaningless after a row's end. The last ones are what a forecast needs."""
-        x_AR = self.solution()
-        columns = self.e_NCR.shape[1] - 1
-        before = len(x_AR) - columns
-        e_NR = self.e_NCR[:, -1] - np.einsum("ncr,cr->nr", self.e_NCR[:, :-1], x_AR[before:])
-        for j in range(before):
-            e_NR[j:] -= x_AR[j] * self.rho_NR[: len(e_NR) - j]
-        return e_NR[before:]
+        unknown_AR = self.solution()
+        before = len(unknown_AR) - self.e_NCR.shape[1] + 2
+        return self.combine(self.e_NCR, unknown_AR)[before:]
 
 
 def exact(rows: Rows, coefs: Coefs) -> Exact:
@@ -79,10 +88,11 @@ def exact(rows: Rows, coefs: Coefs) -> Exact:
     x_NCR[before:, :channels] = w_TCR
     x_NCR[0, channels] = 1.0
     x_NCR = moving_inverse(moving_inverse(x_NCR, coefs.Theta_QR, s), coefs.theta_qR, 1)
+    response_NR = x_NCR[:, channels]
+    response_NR[np.abs(response_NR) < _NOTHING] = 0.0  # products of such values would be denormal numbers, and slow
     e_NCR = moving(moving(x_NCR, -coefs.Phi_PR, s), -coefs.phi_pR, 1)
     if (n_R < steps).any():
         e_NCR *= (np.arange(steps + before)[:, None] < n_R + before)[:, None]
-    rho_NR = e_NCR[:, channels]
     a_AAR = _cross_products(e_NCR, n_R + before, before)
     if order:  # the B'B part: the same products over the first M values of a reversed filter
         f_MR = multiply(-coefs.phi_pR, -coefs.Phi_PR, s)[::-1]
@@ -97,7 +107,7 @@ def exact(rows: Rows, coefs: Coefs) -> Exact:
         logdet_R = 2.0 * np.log(pivot_RA[:, : before + rows.missing]).sum(1) + log_det_ar(coefs.phi_pR, coefs.Phi_PR, s)
         sigma2_R = pivot_RA[:, -1] ** 2 / observed_R
         loglik_R = -0.5 * (observed_R * (np.log(2.0 * np.pi * sigma2_R) + 1.0) + logdet_R)
-    return Exact(np.where(np.isfinite(loglik_R), loglik_R, -np.inf), sigma2_R, root_RAA, e_NCR[:, :channels], rho_NR)
+    return Exact(np.where(np.isfinite(loglik_R), loglik_R, -np.inf), sigma2_R, root_RAA, x_NCR, e_NCR)
 
 
 def _cross_products(e_NCR: np.ndarray, length_R: np.ndarray, before: int) -> np.ndarray:

@@ -27,13 +27,16 @@ class Optimum:
 
 
 def loglik(rows: Rows, z_kR: np.ndarray, sizes: Sizes) -> np.ndarray:
-    """Exact log-likelihood of every row at its parameters, computed in pieces that stay in the inner caches."""
-    count = z_kR.shape[1]
-    piece = max(int(_PIECE_BYTES / (8 * rows.w_TCR.shape[0] * (rows.w_TCR.shape[1] + 1))), 16)
-    if count <= piece:
-        return exact(rows, coefs_from_z(z_kR, sizes)).loglik_R
-    parts = [np.arange(start, min(start + piece, count)) for start in range(0, count, piece)]
-    return np.concatenate([exact(rows.take(part), coefs_from_z(z_kR[:, part], sizes)).loglik_R for part in parts])
+    """Exact log-likelihood of every row at its parameters."""
+    parts = [exact(rows.take(part), coefs_from_z(z_kR[:, part], sizes)).loglik_R for part in _pieces(rows)]
+    return np.concatenate(parts)
+
+
+def _pieces(rows: Rows) -> list[np.ndarray]:
+    """Positions of rows in pieces that stay in the inner caches."""
+    steps, channels, count = rows.w_TCR.shape
+    piece = max(int(_PIECE_BYTES / (8 * steps * (channels + 1))), 16)
+    return np.array_split(np.arange(count), -(-count // piece))
 
 
 def maximise(
