@@ -122,7 +122,7 @@ def pretrain(
         size = len(batch.rank_BE)
         some = torch.from_numpy(rng.permutation(size)[: config.train.batch_size])
         sign = torch.from_numpy(rng.choice([-1.0, 1.0], len(some))).float()
-        return mirror(Batch(*(None if part is None else part[some] for part in batch)), sign)
+        return mirror(batch.map(lambda part: part[some]), sign)
 
     last = range(config.chunks, config.chunks + config.held_out_chunks)
     check = validation([pool.read(folder, i) for i in last], chosen, directory / "losses.jsonl")

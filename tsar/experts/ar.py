@@ -71,7 +71,8 @@ def forecast_all(tasks: Sequence[Task], horizon: int, order: int) -> list[Tensor
     """Forecast several tasks at the price of one: forecasts [B, R, H] of each."""
     width = max(task.x_BL.shape[1] for task in tasks)
     x = torch.cat([torch.nn.functional.pad(task.x_BL, (0, width - task.x_BL.shape[1])) for task in tasks])
-    start, end, origins = (torch.cat([task[i] for task in tasks]) for i in (1, 2, 3))
+    start, end = torch.cat([task.start_B for task in tasks]), torch.cat([task.end_B for task in tasks])
+    origins = torch.cat([task.origins_BR for task in tasks])
     steps = forecast(x, start, end, origins, horizon, order).chunk(len(tasks))
     return [task.finish(path) for task, path in zip(tasks, steps, strict=True)]
 

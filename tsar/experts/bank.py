@@ -73,8 +73,8 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
     states = smoothing.ses_states(both)
     near = smoothing.ses_levels(both, states)
     far = smoothing.ses_levels(adjusted, states[: len(states) // 2], span_B=span_B)
-    plain, log_near = zip(*(part.chunk(2) for part in near), strict=True)
-    log_theta = smoothing.theta(logs, *log_near, origins_BR, horizon)
+    (plain_BL, log_BL), (alpha_B, log_alpha_B) = (part.chunk(2) for part in near)
+    log_theta = smoothing.theta(logs, log_BL, log_alpha_B, origins_BR, horizon)
     ceiling = logs.y_BL.amax(1)[:, None, None] + 5  # e^5 of the largest value, so that nothing becomes infinite
     log_theta = torch.where(log_B[:, None, None], torch.minimum(log_theta, ceiling).exp(), log_theta)
     short = tail(adjusted, origins_BR, torch.full_like(series.length_B, MEMORY))
@@ -106,8 +106,8 @@ def experts(values_BL: Tensor, horizon: int, period_B: tuple[Tensor, Tensor]) ->
                 for forecast in (
                     naive.mean(adjusted, origins_BR, horizon, LONGEST),
                     naive.mean(adjusted, origins_BR, horizon, recent[:, None]),
-                    smoothing.ses(plain[0], origins_BR, horizon),
-                    smoothing.theta(adjusted, *plain, origins_BR, horizon),
+                    smoothing.ses(plain_BL, origins_BR, horizon),
+                    smoothing.theta(adjusted, plain_BL, alpha_B, origins_BR, horizon),
                     log_theta,
                     smoothing.theta(adjusted, *far, origins_BR, horizon),
                     smoothing.holt(short[0], damped, short[1], horizon),

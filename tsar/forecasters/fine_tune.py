@@ -98,7 +98,7 @@ def fine_tune(
 
     def batches(index: int) -> Batch:
         some = np.random.default_rng([seed, index]).integers(0, len(training.rank_BE), config.batch_size)
-        return Batch(*(None if part is None else part[torch.from_numpy(some)] for part in training))
+        return training.map(lambda part: part[torch.from_numpy(some)])
 
     def loss(model: torch.nn.Module) -> float:
         assert isinstance(model, ZeroShot)
@@ -147,4 +147,4 @@ def windows(
         target = (torch.from_numpy(future[usable]) - inputs.base_BH) / inputs.unit_BH
         place = timing(len(items), 0, horizon, target.device)
         parts.append(Batch(*inputs[:6], place, target.clamp(-200, 200).float()))
-    return Batch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    return Batch.join(parts)

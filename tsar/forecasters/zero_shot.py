@@ -218,7 +218,6 @@ def quantiles(network: ZeroShot, inputs: Features) -> NDArray[np.float64]:
     rows = segments(inputs, network.config, inputs.base_BH.shape[1])
     parts = []
     for row in rows:
-        row = type(row)(*(None if part is None else part.to(device) for part in row))
-        parts.append(network.symmetric(row))
+        parts.append(network.symmetric(row.map(lambda part: part.to(device))))
     scaled = torch.cat(parts, 1).double().cpu()
     return (inputs.base_BH[..., None] + inputs.unit_BH[..., None] * scaled).numpy()

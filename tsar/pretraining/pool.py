@@ -59,7 +59,7 @@ def windows(drawn: Draw, width: int, rng: np.random.Generator) -> Batch:
     )
     numbers = torch.cat([part.flatten(1).double() for part in batch[:-1] if part is not None], 1)
     good = torch.isfinite(numbers).all(1) & torch.isfinite(batch[-1]).any(1)  # type: ignore[arg-type]
-    return Batch(*(None if part is None else part[good] for part in batch))
+    return batch.map(lambda part: part[good])
 
 
 def chunk(seed: int, index: int, corpus: dict[int, list[Real]], without: str = "") -> tuple[Batch, Counter[str]]:
@@ -71,7 +71,7 @@ def chunk(seed: int, index: int, corpus: dict[int, list[Real]], without: str = "
         drawn = draw(rng, WINDOWS // DRAWS, reach, corpus, without)
         parts.append(windows(drawn, width, rng))
         families[drawn.family] += len(parts[-1].rank_BE)
-    return Batch(*(torch.cat(tensors) for tensors in zip(*parts, strict=True))), families
+    return Batch.join(parts), families
 
 
 def path(folder: Path, index: int) -> Path:

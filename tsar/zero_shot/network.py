@@ -9,6 +9,7 @@ B rows, C context steps, N tokens, P steps per token, D width, E experts, H hori
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -39,6 +40,17 @@ class Batch(NamedTuple):
     growth_BH: Tensor
     timing_B3: Tensor
     target_BH: Tensor | None = None  # NaN where unknown
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Apply a function to every tensor that is there."""
+        parts: list[Any] = [None if part is None else change(part) for part in self]
+        return Batch(*parts)
+
+    @classmethod
+    def join(cls, batches: Sequence[Batch]) -> Batch:
+        """Put the rows of batches of one shape together."""
+        parts: list[Any] = [None if some[0] is None else torch.cat(some) for some in zip(*batches, strict=True)]
+        return cls(*parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +157,7 @@ class ZeroShot(nn.Module):
         which won on the held-out yearly sets and lost on all others.
         """
         down = mirror(batch, -torch.ones(len(batch.rank_BE), device=batch.rank_BE.device))
-        both = Batch(*(None if a is None else torch.cat([a, b]) for a, b in zip(batch, down, strict=True)))
-        up_BHQ, down_BHQ = self(both).chunk(2)
+        up_BHQ, down_BHQ = self(Batch.join([batch, down])).chunk(2)
         q_BHQ = (up_BHQ - down_BHQ.flip(-1)) / 2
         trend_BH = batch.expert_BEH[:, TREND].median(1).values
         return q_BHQ + (lean(batch)[:, None] * (trend_BH - q_BHQ[..., MEDIAN]))[..., None]
