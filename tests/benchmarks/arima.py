@@ -1,11 +1,11 @@
 """ARIMA against statsmodels and statsforecast: agreement, speed, accuracy, cost; writes docs/benchmarks/arima.md.
 
-Speed is a ratio to the peer measured in the same run, taking turns; seconds are processor seconds of one thread, so that
-other work on the machine tells less. Where the peer would take hours it runs on a stated sample and is scaled up.
+Speed is a ratio to the peer measured in the same run, taking turns; seconds are processor seconds of one thread, so
+that other work on the machine tells less. Where the peer would take hours it runs on a stated sample, scaled up.
 
-    python -m tests.benchmarks.arima                        # all sections, about half an hour of processor time
-    python -m tests.benchmarks.arima agreement speed        # some: agreement, fits, errors, speed, threads, accuracy, cost
-    python -m tests.benchmarks.arima page                   # write the page from the last results
+    python -m tests.benchmarks.arima                      # all sections, about half an hour of processor time
+    python -m tests.benchmarks.arima agreement speed      # some of: agreement, fits, errors, speed, threads, accuracy, cost
+    python -m tests.benchmarks.arima page                 # write the page from the last results
 """
 
 from __future__ import annotations
