@@ -4,7 +4,7 @@ Speed is a ratio to the peer measured in the same run, taking turns; seconds are
 that other work on the machine tells less. Where the peer would take hours it runs on a stated sample, scaled up.
 
     python -m tests.benchmarks.arima                      # all sections, about half an hour of processor time
-    python -m tests.benchmarks.arima agreement speed      # some of: agreement, fits, errors, speed, threads, accuracy, cost
+    python -m tests.benchmarks.arima agreement speed      # some: also fits, errors, threads, accuracy, cost
     python -m tests.benchmarks.arima page                 # write the page from the last results
 """
 
@@ -46,15 +46,18 @@ def page(r: dict[str, Any]) -> str:
     """The benchmark page; sections without results are left out."""
     out = [
         "# ARIMA: agreement, speed, accuracy\n\n"
-        "The batched ARIMA and AutoARIMA beside statsmodels' SARIMAX and statsforecast's AutoARIMA (2.1). Seconds are processor\n"
-        "seconds of one thread; both libraries run in the same process and take turns. Where statsforecast runs on a sample of\n"
+        "The batched ARIMA and AutoARIMA beside statsmodels' SARIMAX and statsforecast's "
+        "AutoARIMA (2.1). Seconds are processor\n"
+        "seconds of one thread; both libraries run in the same process and take turns. Where "
+        "statsforecast runs on a sample of\n"
         f"the series, its time is scaled up to all of them. Measured on {r['where']}.\n"
     ]
     if "agreement" in r:
         a = r["agreement"]
         out.append(
             f"\n## Log-likelihood at given parameters\n{command('agreement')}"
-            f"{a['models']} random models (up to (3, 0, 3)(2, 0, 2), seasons 4, 7, 12, a seventh of them with missing values), "
+            f"{a['models']} random models (up to (3, 0, 3)(2, 0, 2), seasons 4, 7, 12, a seventh "
+            f"of them with missing values), "
             f"against SARIMAX with stationary initialisation: largest relative difference {a['largest']:.0e}, median "
             f"{a['median']:.0e} (wanted: 1e-6).\n"
         )
@@ -62,8 +65,10 @@ def page(r: dict[str, Any]) -> str:
         f = r["fits"]
         out.append(
             f"\n## Log-likelihood reached\n{command('fits')}"
-            f"{f['series']} real series (m4_yearly, tsdl_quarterly, tsdl_monthly; the last 150 values), four common orders. Ours is not "
-            f"lower than statsmodels' by more than 0.1 on {f['not_lower']:.1%} (wanted: 95%), and higher by more than 0.1 on "
+            f"{f['series']} real series (m4_yearly, tsdl_quarterly, tsdl_monthly; the last 150 "
+            f"values), four common orders. Ours is not "
+            f"lower than statsmodels' by more than 0.1 on {f['not_lower']:.1%} (wanted: 95%), and "
+            f"higher by more than 0.1 on "
             f"{f['higher']:.1%}. Quantiles 1, 5, 50, 95, 99% of ours less theirs: "
             f"{', '.join(f'{v:.3g}' for v in f['quantiles'])}.\n"
         )
@@ -73,7 +78,8 @@ def page(r: dict[str, Any]) -> str:
             for name, (told, spread) in r["errors"].items()
         ]
         out.append(
-            f"\n## Standard errors\n{command('errors')}400 simulated series of 400 values: the mean reported error beside the spread of "
+            f"\n## Standard errors\n{command('errors')}400 simulated series of 400 values: the "
+            f"mean reported error beside the spread of "
             "the estimates, which 400 series know to about 3.5%.\n\n"
             + table(["coefficient", "reported", "spread of estimates", "ratio"], rows)
         )
@@ -85,7 +91,8 @@ def page(r: dict[str, Any]) -> str:
         slower = [f"{x['kind']} {x['slower_share']:.0%}" for x in r["speed"] if "slower_share" in x]
         out.append(
             f"\n## Speed\n{command('speed')}AutoARIMA, fit and a forecast of 12 steps, without reading the data. The "
-            "1,000 monthly series of M4 are the 80 that could be had, repeated. One series is the mean of single fits; share "
+            "1,000 monthly series of M4 are the 80 that could be had, repeated. One series is "
+            "the mean of single fits; share "
             f"of single series on which ours is slower: {', '.join(slower)}.\n\n"
             + table(["series", "how many", "seconds, ours", "seconds, theirs", "ratio", "theirs measured on"], rows)
         )
@@ -95,20 +102,24 @@ def page(r: dict[str, Any]) -> str:
             for x in r["threads"]
         ]
         out.append(
-            f"\n## One process and two\n{command('threads')}Wall-clock seconds of `n_jobs=1` and `n_jobs=2`, medians of 5 "
+            f"\n## One process and two\n{command('threads')}Wall-clock seconds of `n_jobs=1` and "
+            f"`n_jobs=2`, medians of 5 "
             "turns, other work on the machine included.\n\n"
             + table(["series", "how many", "one", "two", "ratio"], rows)
         )
     if "accuracy" in r:
         rows = [
             [x["set"], x["series"], f"{x['mase']:.3f} ± {x['error'][0]:.3f}", f"{x['wql']:.3f} ± {x['error'][1]:.3f}",
-             f"{x['cover80'][0]:.1%} / {x['cover80'][1]:.1%}", f"{x['cover95'][0]:.1%} / {x['cover95'][1]:.1%}", f"{x['same']:.1%}",
+             f"{x['cover80'][0]:.1%} / {x['cover80'][1]:.1%}", f"{x['cover95'][0]:.1%} / "
+             f"{x['cover95'][1]:.1%}", f"{x['same']:.1%}",
              f"{x['seconds'][1] / x['seconds'][0]:.0f}×"]
             for x in r["accuracy"]
         ]  # fmt: skip
         out.append(
-            f"\n## Accuracy\n{command('accuracy')}Geometric mean over series of our score over statsforecast's (below 1: ours is "
-            "better), with its standard error; the last window of each series; coverage ours / theirs; how often d and D are the "
+            f"\n## Accuracy\n{command('accuracy')}Geometric mean over series of our score over "
+            f"statsforecast's (below 1: ours is "
+            "better), with its standard error; the last window of each series; coverage ours / "
+            "theirs; how often d and D are the "
             "same; ratio of processor seconds. Weekly series are their last 260 values, hourly their last 360.\n\n"
             + table(["set", "series", "MASE", "WQL", "80% interval", "95% interval", "same d, D", "speed"], rows)
         )

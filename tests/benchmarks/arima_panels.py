@@ -137,10 +137,9 @@ def accuracy() -> list[dict[str, Any]]:
         start = time.process_time()
         forecast = model.fit([y[:-horizon] for y in series]).predict(horizon)
         ours_seconds = time.process_time() - start
-        mine_NS = np.array([
-            scores(forecast.quantile(0.5)[i], (forecast.quantile(0.975) - forecast.quantile(0.5))[i] / ndtri(0.975), y, horizon, season)
-            for i, y in enumerate(series)
-        ])  # fmt: skip
+        middle_NH = forecast.quantile(0.5)
+        size_NH = (forecast.quantile(0.975) - middle_NH) / ndtri(0.975)
+        mine_NS = np.array([scores(middle_NH[i], size_NH[i], y, horizon, season) for i, y in enumerate(series)])
         peer = peer_of(name, series, horizon, season)
         rows = zip(peer["mean"], peer["size"], series, strict=True)
         peer_NS = np.array([scores(mean_H, size_H, y, horizon, season) for mean_H, size_H, y in rows])

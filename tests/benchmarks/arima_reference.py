@@ -60,9 +60,8 @@ def fits() -> dict[str, Any]:
             sizes = (order[0], order[2], seasonal[0], seasonal[2]) if season > 1 else (order[0], order[2], 0, 0)
             wanted = Wanted(sizes, None, order[1], seasonal[1] if season > 1 else 0, False)
             models, failed = fit_batch([y], [np.zeros((len(y), 0))], season, wanted)
-            model = SARIMAX(
-                y, order=order, seasonal_order=(*seasonal, season) if season > 1 else (0, 0, 0, 0), simple_differencing=True,
-            )  # fmt: skip
+            full = (*seasonal, season) if season > 1 else (0, 0, 0, 0)
+            model = SARIMAX(y, order=order, seasonal_order=full, simple_differencing=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 peer = model.fit(disp=0, maxiter=200).llf
