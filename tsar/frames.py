@@ -163,8 +163,9 @@ def _steps(code: np.ndarray, n: int) -> np.ndarray:
 def _covariate(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return numbers(column, column.name)
-    values = column.to_numpy(object)
-    return np.where(pd.isna(values), None, values)
+    values = column.to_numpy(object, copy=True)
+    values[pd.isna(values)] = None
+    return values
 
 
 def _constant(column: np.ndarray, table: Table, name: str) -> np.ndarray:

@@ -99,7 +99,7 @@ def resolve(slot: str, choice: str | Part | Mapping[str, Any]) -> Part:
         return config_class(slot, choice)()
     if isinstance(choice, Mapping):
         options = {key: tuple(value) if isinstance(value, list) else value for key, value in choice.items()}
-        cls = config_class(slot, options.pop("part", ""))
+        cls = config_class(slot, str(options.pop("part", "")))
         expected = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(options) - expected:
             raise ValueError(
