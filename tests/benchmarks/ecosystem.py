@@ -229,8 +229,8 @@ The checks that do not apply, each with its reason, are in [Doors to other libra
 {import}
 
 Medians of {rounds} runs, interleaved, after one that filled the disk's cache, on a machine that did other work as well:
-the ratios count. `import tsar` loads names only; what they need is imported on first use, which the next table holds. Installed size is that of the package and everything it requires, torch and its CUDA libraries left
-out.
+the ratios count. `import tsar` loads names only; what they need is imported on first use, which the next table holds.
+Installed size is that of the package and everything it requires, torch and its CUDA libraries left out.
 
 ## Cold start
 
