@@ -101,6 +101,7 @@ def write(folder: Path, page: Path) -> None:
             last = tables
     replace(page, "frequency", by_frequency(last))
     replace(page, "sets", by_set(last))
+    replace(page, "paired", paired(last))
 
 
 def by_frequency(tables: dict[str, pd.DataFrame]) -> list[str]:
@@ -129,6 +130,26 @@ def by_set(tables: dict[str, pd.DataFrame]) -> list[str]:
     for one in each[SMALL].index:
         cells = [f"{each[n].mase[one]:.3f} / {each[n].wql[one]:.3f}" for n in names]
         lines.append(f"| {one} | " + " | ".join(cells) + f" | {each[SMALL].in80[one]:.0%} |")
+    return lines
+
+
+def paired(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """MASE and WQL of tsar-small over those of each classical model, on the very same series, by frequency."""
+    lines = ["| frequency | against | series | MASE | WQL |", "|---|---|---|---|---|"]
+    for name in ("AutoTheta", "AutoETS", "AutoARIMA"):
+        if name not in tables:
+            continue
+        both = tables[SMALL].merge(tables[name][[*KEYS, "mase", "loss"]], on=KEYS, suffixes=("", "_other"))
+        both[["mase_naive", "loss_naive"]] = both[["mase_other", "loss_other"]].to_numpy()
+        for group in ["yearly", "quarterly", "monthly", "weekly", "daily", "hourly", "minutes", "all"]:
+            rows = both if group == "all" else both[both.group == group]
+            mase, wql, *_ = overall(rows)
+            low, high = np.quantile(resampled(rows), [0.025, 0.975], axis=0)
+            series = rows.groupby(["set", "series"]).ngroups
+            lines.append(
+                f"| {group} | {name} | {series} | {mase:.3f} ({low[0]:.3f}–{high[0]:.3f}) | "
+                f"{wql:.3f} ({low[1]:.3f}–{high[1]:.3f}) |"
+            )
     return lines
 
 
