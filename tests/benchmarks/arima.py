@@ -120,7 +120,10 @@ def page(r: dict[str, Any]) -> str:
             f"statsforecast's (below 1: ours is "
             "better), with its standard error; the last window of each series; coverage ours / "
             "theirs; how often d and D are the "
-            "same; ratio of processor seconds. Weekly series are their last 260 values, hourly their last 360.\n\n"
+            "same; ratio of processor seconds. Weekly series are their last 260 values, hourly their last 360. "
+            "To bound the time statsforecast runs with approximation=None here, R's rule of conditional least squares "
+            "beyond 150 values, and on weekly and hourly series with its default; speed above is its default too. "
+            "Its forecasts are kept between runs (ARIMA_PEER), so its seconds are from a run of their own.\n\n"
             + table(["set", "series", "MASE", "WQL", "80% interval", "95% interval", "same d, D", "speed"], rows)
         )
     if "cost" in r:
