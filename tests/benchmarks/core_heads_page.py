@@ -26,9 +26,9 @@ coverage are noise.
 FOUND = """What the tables say:
 
 * On ETTh1 and exchange_rate the heads that describe each value by itself have the lowest CRPS (`bins`, `student_t`,
-  `quantile`), and cost a third of the denoising ones. With 400 steps of training `flow`, `normalizing_flow` and
+  `quantile`), at a quarter to a half of the cost. With 400 steps of training `flow`, `normalizing_flow` and
   `mixture` are 5 to 30% behind: they learn a joint density of 16 values, for which so many steps are few.
-* `point` has no spread: its CRPS is its absolute error, a third above the best.
+* `point` has no spread: its CRPS is its absolute error, over a third above the best.
 * On the pulses `mixture`, `arinar`, `normalizing_flow` and `flow` draw tokens of one mode or the other, and `flow`
   has the lowest CRPS and energy score. `quantile` learns the two modes of each value, but a chain cannot tie eight
   signs together: one pulse in nine is whole, sums are too narrow, and its likelihood is 0.4 nats per value below the
